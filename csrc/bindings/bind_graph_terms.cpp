@@ -1,0 +1,74 @@
+// Python face of graph_terms.
+
+#include "bindings/numpy_view.hpp"
+#include "ops/graph_terms.hpp"
+
+namespace consilience {
+
+void bind_graph_terms(py::module_& m) {
+  m.def(
+      "edge_values",
+      [](const py::array& X, const IndexMatrix& indices, const Vector& origin, int n_threads) {
+        const Embedding set = embedding(X, "X");
+        const NeighborLists graph = neighbor_lists(indices, set.n_samples, "indices");
+        require(origin.size() == set.n_features, "`origin` must have one entry per feature");
+        const Run run = run_on(n_threads);
+        Matrix values({graph.n_rows, graph.k});
+        double* out = values.mutable_data();
+        {
+          const py::gil_scoped_release no_gil;
+          edge_values(set, graph, origin.data(), run, out);
+        }
+        return values;
+      },
+      "X"_a.noconvert(), "indices"_a.noconvert(), "origin"_a.noconvert(), py::kw_only(),
+      "n_threads"_a);
+
+  m.def(
+      "graph_terms",
+      [](const IndexMatrix& indices_x, const IndexMatrix& indices_y,
+         const std::optional<Matrix>& e, const std::optional<Matrix>& f, int n_threads) {
+        const NeighborLists x = neighbor_lists(indices_x, indices_x.shape(0), "indices_x");
+        const NeighborLists y = neighbor_lists(indices_y, x.n_rows, "indices_y");
+        const double* e_data = edge_data(e, indices_x, "e");
+        const double* f_data = edge_data(f, indices_y, "f");
+        const Run run = run_on(n_threads);
+        py::array_t<index_t> overlap(x.n_rows);
+        std::vector<Vector> sums;
+        for (int s = 0; s < 6; ++s) sums.emplace_back(x.n_rows);
+        const GraphTerms out{overlap.mutable_data(), sums[0].mutable_data(),
+                             sums[1].mutable_data(), sums[2].mutable_data(),
+                             sums[3].mutable_data(), sums[4].mutable_data(),
+                             sums[5].mutable_data()};
+        {
+          const py::gil_scoped_release no_gil;
+          graph_terms(x, y, e_data, f_data, run, out);
+        }
+        return py::make_tuple(overlap, sums[0], sums[1], sums[2], sums[3], sums[4], sums[5]);
+      },
+      "indices_x"_a.noconvert(), "indices_y"_a.noconvert(), "e"_a.noconvert().none(true),
+      "f"_a.noconvert().none(true), py::kw_only(), "n_threads"_a);
+
+  m.def(
+      "list_terms",
+      [](const IndexMatrix& indices_x, const IndexMatrix& indices_y, bool cycle, bool lcs,
+         bool edit, int n_threads) {
+        const NeighborLists x = neighbor_lists(indices_x, indices_x.shape(0), "indices_x");
+        const NeighborLists y = neighbor_lists(indices_y, x.n_rows, "indices_y");
+        const Run run = run_on(n_threads);
+        const auto make = [&](bool wanted) { return Vector(wanted ? x.n_rows : 0); };
+        Vector cycles = make(cycle), lengths = make(lcs), edits = make(edit);
+        const ListTerms out{cycle ? cycles.mutable_data() : nullptr,
+                            lcs ? lengths.mutable_data() : nullptr,
+                            edit ? edits.mutable_data() : nullptr};
+        {
+          const py::gil_scoped_release no_gil;
+          list_terms(x, y, run, out);
+        }
+        return py::make_tuple(cycles, lengths, edits);
+      },
+      "indices_x"_a.noconvert(), "indices_y"_a.noconvert(), py::kw_only(), "cycle"_a, "lcs"_a,
+      "edit"_a, "n_threads"_a);
+}
+
+}  // namespace consilience

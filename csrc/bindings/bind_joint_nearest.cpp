@@ -1,0 +1,41 @@
+// Python face of joint_nearest.
+
+#include "bindings/numpy_view.hpp"
+#include "ops/joint_nearest.hpp"
+
+namespace consilience {
+
+void bind_joint_nearest(py::module_& m) {
+  m.def(
+      "joint_nearest",
+      [](const std::vector<py::array>& arrays,
+         const std::vector<std::pair<index_t, index_t>>& pairs, index_t tile, int n_threads) {
+        require_blas();
+        require(!arrays.empty() && !pairs.empty(), "no sets or no pairs");
+        require(tile >= 1 && tile <= 4096, "`tile` must be in [1, 4096]");
+        std::vector<Embedding> sets;
+        for (const py::array& X : arrays) {
+          sets.push_back(embedding(X, "sets"));
+          require(sets.back().n_samples == sets[0].n_samples, "n_samples differ");
+        }
+        const auto n_sets = static_cast<index_t>(sets.size());
+        for (const auto& [a, b] : pairs) {
+          require(0 <= a && a < n_sets && 0 <= b && b < n_sets, "a pair names no set");
+        }
+        const index_t n = sets[0].n_samples;
+        require(n > 2, "two neighbours need at least 3 samples");
+        const Run run = run_on(n_threads);
+        py::array_t<double> distances({static_cast<py::ssize_t>(pairs.size()), n, index_t{2}});
+        double* out = distances.mutable_data();
+        {
+          const py::gil_scoped_release no_gil;
+          joint_nearest(sets, pairs, tile, run, out);
+        }
+        return distances;
+      },
+      "sets"_a.noconvert(), py::kw_only(), "pairs"_a, "tile"_a, "n_threads"_a);
+  m.def("joint_nearest_bytes", &joint_nearest_bytes, "n_samples"_a, "total_features"_a, "n_sets"_a,
+        "n_pairs"_a, "tile"_a, "n_threads"_a);
+}
+
+}  // namespace consilience

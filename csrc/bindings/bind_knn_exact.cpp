@@ -1,0 +1,40 @@
+// Python face of knn_exact: checks, drops the GIL, calls the kernel.
+
+#include "bindings/numpy_view.hpp"
+#include "ops/knn_exact.hpp"
+
+namespace consilience {
+
+void bind_knn_exact(py::module_& m) {
+  m.def(
+      "knn_exact",
+      [](const py::array& X, index_t k, const std::string& distance, index_t row_start,
+         index_t row_stop, index_t tile, int n_threads) {
+        require_blas();
+        const Embedding set = embedding(X, "X");
+        require(k >= 1 && k < set.n_samples, "`k` must be in [1, n_samples)");
+        require(set.n_samples <= (index_t{1} << 31) - 1, "n_samples must be below 2**31");
+        require(0 <= row_start && row_start < row_stop && row_stop <= set.n_samples,
+                "rows must be a non-empty range within n_samples");
+        require(tile >= 1, "`tile` must be at least 1");
+        require(distance == "l2" || distance == "ip", "`distance` must be 'l2' or 'ip'");
+        const KnnExactOptions options{k, distance == "l2" ? Distance::l2 : Distance::ip, row_start,
+                                      row_stop, tile};
+        const Run run = run_on(n_threads);
+        IndexMatrix indices({row_stop - row_start, k});
+        Matrix distances({row_stop - row_start, k});
+        index_t* index_data = indices.mutable_data();
+        double* distance_data = distances.mutable_data();
+        index_t judged = 0;
+        {
+          const py::gil_scoped_release no_gil;
+          judged = knn_exact(set, options, run, index_data, distance_data);
+        }
+        return py::make_tuple(indices, distances, judged);
+      },
+      "X"_a.noconvert(), py::kw_only(), "k"_a, "distance"_a, "row_start"_a, "row_stop"_a, "tile"_a,
+      "n_threads"_a);
+  m.def("knn_exact_bytes", &knn_exact_bytes, "n_samples"_a, "n_features"_a, "n_rows"_a, "k"_a);
+}
+
+}  // namespace consilience

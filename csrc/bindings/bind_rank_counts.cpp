@@ -1,0 +1,38 @@
+// Python face of rank_counts.
+
+#include <algorithm>
+
+#include "bindings/numpy_view.hpp"
+#include "ops/rank_counts.hpp"
+
+namespace consilience {
+
+void bind_rank_counts(py::module_& m) {
+  m.def(
+      "rank_counts",
+      [](const py::array& X, const std::vector<IndexMatrix>& sources,
+         const std::vector<index_t>& ks, int n_threads) {
+        require_blas();
+        const Embedding set = embedding(X, "X");
+        require(!sources.empty() && !ks.empty(), "no sources or no ks");
+        require(std::is_sorted(ks.begin(), ks.end()) && ks.front() >= 1, "`ks` must ascend from 1");
+        std::vector<NeighborLists> lists;
+        for (const IndexMatrix& indices : sources) {
+          lists.push_back(neighbor_lists(indices, set.n_samples, "sources"));
+          require(ks.back() <= lists.back().k, "`ks` exceeds the k of a source");
+        }
+        const Run run = run_on(n_threads);
+        py::array_t<double> sums({static_cast<index_t>(sources.size()), set.n_samples,
+                                  static_cast<index_t>(ks.size())});
+        double* out = sums.mutable_data();
+        {
+          const py::gil_scoped_release no_gil;
+          rank_counts(set, lists, ks, run, out);
+        }
+        return sums;
+      },
+      "X"_a.noconvert(), py::kw_only(), "sources"_a.noconvert(), "ks"_a, "n_threads"_a);
+  m.def("rank_counts_bytes", &rank_counts_bytes, "n_samples"_a, "n_features"_a, "n_threads"_a);
+}
+
+}  // namespace consilience

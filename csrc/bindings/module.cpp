@@ -1,0 +1,27 @@
+#include <pybind11/pybind11.h>
+
+#include "ops/cuda.hpp"
+
+namespace consilience {
+void bind_blas(pybind11::module_& m);
+void bind_graph_terms(pybind11::module_& m);
+void bind_joint_nearest(pybind11::module_& m);
+void bind_knn_exact(pybind11::module_& m);
+void bind_mantel(pybind11::module_& m);
+void bind_moments(pybind11::module_& m);
+void bind_pair_terms(pybind11::module_& m);
+void bind_rank_counts(pybind11::module_& m);
+}  // namespace consilience
+
+PYBIND11_MODULE(_core, m) {
+  consilience::bind_blas(m);
+  consilience::bind_graph_terms(m);
+  consilience::bind_joint_nearest(m);
+  consilience::bind_knn_exact(m);
+  consilience::bind_mantel(m);
+  consilience::bind_moments(m);
+  consilience::bind_pair_terms(m);
+  consilience::bind_rank_counts(m);
+  m.def("cuda_missing", &consilience::cuda_missing,
+        "Why this build has no CUDA kernels, or None if it has.");
+}

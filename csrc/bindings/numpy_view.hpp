@@ -1,0 +1,83 @@
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <chrono>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "common/blas.hpp"
+#include "common/parallel.hpp"
+#include "common/types.hpp"
+
+// The gate for our own callers: nothing is converted in silence, a wrong array raises.
+namespace consilience {
+
+namespace py = pybind11;
+using namespace py::literals;
+
+using Vector = py::array_t<double, py::array::c_style>;
+using Matrix = py::array_t<double, py::array::c_style>;
+using IndexMatrix = py::array_t<index_t, py::array::c_style>;
+
+// Raises ValueError in Python.
+inline void require(bool condition, const std::string& message) {
+  if (!condition) throw std::invalid_argument(message);
+}
+
+// A C-contiguous float32 or float64 matrix, as it is.
+inline Embedding embedding(const py::array& X, const char* name) {
+  const bool is_float = py::isinstance<py::array_t<float>>(X);
+  const bool is_double = py::isinstance<py::array_t<double>>(X);
+  if (!is_float && !is_double) {
+    throw py::type_error(std::string("`") + name + "` must be float32 or float64");
+  }
+  require(X.ndim() == 2, std::string("`") + name + "` must be 2-D");
+  require(X.flags() & py::array::c_style, std::string("`") + name + "` must be C-contiguous");
+  require(X.shape(0) > 0 && X.shape(1) > 0, std::string("`") + name + "` is empty");
+  return {X.data(), is_double, X.shape(0), X.shape(1)};
+}
+
+// Neighbour lists of n samples; every index is checked, since kernels follow them.
+inline NeighborLists neighbor_lists(const IndexMatrix& indices, index_t n, const char* name) {
+  require(indices.ndim() == 2 && indices.shape(0) == n && indices.shape(1) > 0,
+          std::string("`") + name + "` must be of shape (n_samples, k)");
+  const index_t* first = indices.data();
+  for (index_t at = 0; at < indices.size(); ++at) {
+    require(first[at] >= 0 && first[at] < n, std::string("`") + name + "` points outside");
+  }
+  return {first, n, indices.shape(1)};
+}
+
+// Values beside neighbour lists, or null.
+inline const double* edge_data(const std::optional<Matrix>& values, const IndexMatrix& indices,
+                               const char* name) {
+  if (!values) return nullptr;
+  require(values->ndim() == 2 && values->shape(0) == indices.shape(0) &&
+              values->shape(1) == indices.shape(1),
+          std::string("`") + name + "` must have the shape of its indices");
+  return values->data();
+}
+
+// How to run, with Ctrl-C answered: the calling thread asks Python at most every 50 ms.
+inline Run run_on(int n_threads) {
+  require(n_threads >= 1, "`n_threads` must be at least 1");
+  auto last = std::chrono::steady_clock::now();
+  return {n_threads, [last]() mutable {
+            const auto now = std::chrono::steady_clock::now();
+            if (now - last < std::chrono::milliseconds(50)) return;
+            last = now;
+            const py::gil_scoped_acquire gil;
+            if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+          }};
+}
+
+inline void require_blas() {
+  if (!blas::installed()) throw std::runtime_error("call install_blas first");
+}
+
+}  // namespace consilience

@@ -1,0 +1,85 @@
+// 8 or 16 bytes read and 3 flops per feature; bound by memory latency, not by arithmetic.
+
+#include "cpu/exact.hpp"
+
+#include "common/simd.hpp"
+
+namespace consilience {
+namespace {
+
+constexpr index_t kLanes = 8;
+
+template <class Term>
+inline __attribute__((always_inline)) double sum_in_lanes(index_t d, Term term) {
+  double lanes[kLanes] = {};
+  const index_t whole = d - d % kLanes;
+  for (index_t f = 0; f < whole; f += kLanes) {
+    for (index_t l = 0; l < kLanes; ++l) lanes[l] += term(f + l);
+  }
+  for (index_t f = whole; f < d; ++f) lanes[f - whole] += term(f);
+  return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) +
+         ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+}
+
+template <class Real>
+inline __attribute__((always_inline)) double squared_difference(const Real* x, const Real* y,
+                                                                index_t d) {
+  return sum_in_lanes(d, [=](index_t f) {
+    const double difference = static_cast<double>(x[f]) - static_cast<double>(y[f]);
+    return difference * difference;
+  });
+}
+
+template <class Real>
+inline __attribute__((always_inline)) double shifted_product(const Real* x, const Real* y,
+                                                             const double* mean, index_t d) {
+  return sum_in_lanes(d, [=](index_t f) {
+    return static_cast<double>(x[f]) * (static_cast<double>(y[f]) - mean[f]);
+  });
+}
+
+template <class Real>
+inline __attribute__((always_inline)) double vector_product(const Real* x, const double* v,
+                                                            index_t d) {
+  return sum_in_lanes(d, [=](index_t f) { return static_cast<double>(x[f]) * v[f]; });
+}
+
+CONSILIENCE_SIMD double difference_float(const float* x, const float* y, index_t d) {
+  return squared_difference(x, y, d);
+}
+CONSILIENCE_SIMD double difference_double(const double* x, const double* y, index_t d) {
+  return squared_difference(x, y, d);
+}
+CONSILIENCE_SIMD double product_float(const float* x, const float* y, const double* m, index_t d) {
+  return shifted_product(x, y, m, d);
+}
+CONSILIENCE_SIMD double product_double(const double* x, const double* y, const double* m,
+                                       index_t d) {
+  return shifted_product(x, y, m, d);
+}
+
+CONSILIENCE_SIMD double vector_float(const float* x, const double* v, index_t d) {
+  return vector_product(x, v, d);
+}
+CONSILIENCE_SIMD double vector_double(const double* x, const double* v, index_t d) {
+  return vector_product(x, v, d);
+}
+
+}  // namespace
+
+double squared_distance(const Embedding& X, index_t i, index_t j) {
+  return X.is_double ? difference_double(X.double_row(i), X.double_row(j), X.n_features)
+                     : difference_float(X.float_row(i), X.float_row(j), X.n_features);
+}
+
+double shifted_inner_product(const Embedding& X, index_t i, index_t j, const double* mean) {
+  return X.is_double ? product_double(X.double_row(i), X.double_row(j), mean, X.n_features)
+                     : product_float(X.float_row(i), X.float_row(j), mean, X.n_features);
+}
+
+double inner_product(const Embedding& X, index_t i, const double* v) {
+  return X.is_double ? vector_double(X.double_row(i), v, X.n_features)
+                     : vector_float(X.float_row(i), v, X.n_features);
+}
+
+}  // namespace consilience

@@ -1,0 +1,18 @@
+#pragma once
+
+#include "common/types.hpp"
+
+// The float64 definitions that float32 tiles are checked against: sums over differences, never
+// the expansion ||x||^2 + ||y||^2 - 2 x.y. Order of summation is fixed: eight strided partial sums.
+namespace consilience {
+
+// sum_f (x_if - x_jf)^2
+double squared_distance(const Embedding& X, index_t i, index_t j);
+
+// sum_f x_if (x_jf - mean_f), the inner product without what is common to all j
+double shifted_inner_product(const Embedding& X, index_t i, index_t j, const double* mean);
+
+// sum_f x_if v_f
+double inner_product(const Embedding& X, index_t i, const double* v);
+
+}  // namespace consilience

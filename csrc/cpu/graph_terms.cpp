@@ -1,0 +1,181 @@
+// graph_terms on the CPU: O(k) random reads per row (edge_values: O(k d)); the lists' LCS is
+// O(k log k), because no list repeats an entry, their Levenshtein distance O(k^2).
+
+#include "ops/graph_terms.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "cpu/exact.hpp"
+
+namespace consilience {
+namespace {
+
+constexpr index_t kRowsPerTask = 256;
+
+// Calls body(i, worker) for all rows.
+template <class Body>
+void for_all_rows(index_t n, const Run& run, Body&& body) {
+  parallel_for((n + kRowsPerTask - 1) / kRowsPerTask, run, [&](index_t task, int worker) {
+    const index_t stop = std::min(n, (task + 1) * kRowsPerTask);
+    for (index_t i = task * kRowsPerTask; i < stop; ++i) body(i, worker);
+  });
+}
+
+// Where each sample stands in one list: place[j], or -1. Set and cleared in O(k).
+class Places {
+ public:
+  explicit Places(index_t n) : place_(n, -1) {}
+  index_t operator[](index_t j) const { return place_[j]; }
+  void set(const index_t* list, index_t k) {
+    for (index_t s = 0; s < k; ++s) place_[list[s]] = s;
+  }
+  void clear(const index_t* list, index_t k) {
+    for (index_t s = 0; s < k; ++s) place_[list[s]] = -1;
+  }
+
+ private:
+  std::vector<index_t> place_;
+};
+
+struct SharedEdge {
+  index_t to;
+  double e, f;
+};
+
+// The shared edges of all rows, each row's in ascending order of their end.
+class SharedEdges {
+ public:
+  SharedEdges(const NeighborLists& X, const NeighborLists& Y, const double* e, const double* f,
+              const Run& run)
+      : k_(std::min(X.k, Y.k)), edges_(X.n_rows * k_), counts_(X.n_rows, 0) {
+    std::vector<Places> places(run.n_threads, Places(X.n_rows));
+    for_all_rows(X.n_rows, run, [&](index_t i, int worker) {
+      Places& place = places[worker];
+      SharedEdge* row = edges_.data() + i * k_;
+      place.set(X.row(i), X.k);
+      for (index_t s = 0; s < Y.k; ++s) {
+        const index_t j = Y.row(i)[s], r = place[j];
+        if (r < 0) continue;
+        row[counts_[i]++] = {j, e ? e[i * X.k + r] : 1.0, f ? f[i * Y.k + s] : 1.0};
+      }
+      place.clear(X.row(i), X.k);
+      std::sort(row, row + counts_[i],
+                [](const SharedEdge& a, const SharedEdge& b) { return a.to < b.to; });
+    });
+  }
+
+  const SharedEdge* begin(index_t i) const { return edges_.data() + i * k_; }
+  const SharedEdge* end(index_t i) const { return begin(i) + counts_[i]; }
+  index_t count(index_t i) const { return counts_[i]; }
+
+  const SharedEdge* find(index_t i, index_t to) const {
+    const SharedEdge* edge = std::lower_bound(
+        begin(i), end(i), to, [](const SharedEdge& a, index_t j) { return a.to < j; });
+    return edge != end(i) && edge->to == to ? edge : nullptr;
+  }
+
+ private:
+  index_t k_;
+  std::vector<SharedEdge> edges_;
+  std::vector<index_t> counts_;
+};
+
+// Both lists have distinct entries, so a common subsequence is an increasing sequence of places.
+index_t longest_common_subsequence(const Places& place, const index_t* list, index_t k,
+                                   std::vector<index_t>& tails) {
+  tails.clear();
+  for (index_t s = 0; s < k; ++s) {
+    const index_t p = place[list[s]];
+    if (p < 0) continue;
+    const auto at = std::lower_bound(tails.begin(), tails.end(), p);
+    if (at == tails.end()) {
+      tails.push_back(p);
+    } else {
+      *at = p;
+    }
+  }
+  return static_cast<index_t>(tails.size());
+}
+
+index_t levenshtein(const index_t* a, index_t n_a, const index_t* b, index_t n_b,
+                    std::vector<index_t>& row) {
+  row.resize(n_b + 1);
+  for (index_t t = 0; t <= n_b; ++t) row[t] = t;
+  for (index_t s = 1; s <= n_a; ++s) {
+    index_t diagonal = row[0];
+    row[0] = s;
+    for (index_t t = 1; t <= n_b; ++t) {
+      const index_t change = diagonal + (a[s - 1] != b[t - 1]);
+      diagonal = row[t];
+      row[t] = std::min({change, row[t] + 1, row[t - 1] + 1});
+    }
+  }
+  return row[n_b];
+}
+
+}  // namespace
+
+void edge_values(const Embedding& X, const NeighborLists& graph, const double* origin,
+                 const Run& run, double* values) {
+  for_all_rows(graph.n_rows, run, [&](index_t i, int) {
+    for (index_t s = 0; s < graph.k; ++s) {
+      values[i * graph.k + s] = shifted_inner_product(X, i, graph.row(i)[s], origin);
+    }
+  });
+}
+
+void graph_terms(const NeighborLists& graph_x, const NeighborLists& graph_y, const double* e,
+                 const double* f, const Run& run, const GraphTerms& out) {
+  const index_t n = graph_x.n_rows;
+  const SharedEdges shared(graph_x, graph_y, e, f, run);
+  for_all_rows(n, run, [&](index_t i, int) {
+    out.overlap[i] = shared.count(i);
+    out.products[i] = out.rows_e[i] = out.rows_f[i] = out.reciprocal[i] = 0.0;
+    for (const SharedEdge* edge = shared.begin(i); edge != shared.end(i); ++edge) {
+      out.products[i] += edge->e * edge->f;
+      out.rows_e[i] += edge->e;
+      out.rows_f[i] += edge->f;
+      const SharedEdge* back = shared.find(edge->to, i);
+      if (back) out.reciprocal[i] += edge->e * back->f;
+    }
+  });
+  // Columns gather from all rows: one thread, so that the order of the sums is fixed.
+  std::fill(out.columns_e, out.columns_e + n, 0.0);
+  std::fill(out.columns_f, out.columns_f + n, 0.0);
+  for (index_t i = 0; i < n; ++i) {
+    for (const SharedEdge* edge = shared.begin(i); edge != shared.end(i); ++edge) {
+      out.columns_e[edge->to] += edge->e;
+      out.columns_f[edge->to] += edge->f;
+    }
+  }
+}
+
+void list_terms(const NeighborLists& graph_x, const NeighborLists& graph_y, const Run& run,
+                const ListTerms& out) {
+  const index_t n = graph_x.n_rows;
+  std::vector<Places> places(run.n_threads, Places(n));
+  std::vector<std::vector<index_t>> scratch(run.n_threads);
+  for_all_rows(n, run, [&](index_t i, int worker) {
+    const index_t *x = graph_x.row(i), *y = graph_y.row(i);
+    if (out.cycle) {
+      bool returns = false;
+      for (index_t s = 0; s < graph_y.k && !returns; ++s) {
+        const index_t* back = graph_x.row(y[s]);
+        returns = std::find(back, back + graph_x.k, i) != back + graph_x.k;
+      }
+      out.cycle[i] = returns ? 1.0 : 0.0;
+    }
+    if (out.lcs) {
+      places[worker].set(x, graph_x.k);
+      out.lcs[i] = static_cast<double>(
+          longest_common_subsequence(places[worker], y, graph_y.k, scratch[worker]));
+      places[worker].clear(x, graph_x.k);
+    }
+    if (out.edit) {
+      out.edit[i] = static_cast<double>(levenshtein(x, graph_x.k, y, graph_y.k, scratch[worker]));
+    }
+  });
+}
+
+}  // namespace consilience

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include "cpu/centered.hpp"
+
+namespace consilience {
+
+// What a certified float32 search knows of a set. Row i orders its neighbours j by
+//   key_ij = w_j - a_i.a_j,   a = scale (x - mean),   w_j = |a_j|^2 / 2 (l2) or -scale a_j.mean (ip)
+// (what only depends on i is left out), and its float32 value is off by at most
+//   e_j + e'_i,   e_j = error (|w_j| + |a_j|^2 / 2),   e'_i = error |a_i|^2 / 2.
+struct Selection {
+  Centered<float> set;
+  std::vector<double> offsets;  // w_j
+  std::vector<float> lower;     // w_j - e_j
+  std::vector<float> width;     // 2 e_j
+  std::vector<float> slack;     // 2 e'_i
+  double error;
+
+  const float* row(index_t i) const { return set.row(i); }
+  index_t n_samples() const { return set.n_samples; }
+  index_t n_features() const { return set.n_features; }
+};
+
+inline Selection make_selection(Centered<float> set, bool inner_product) {
+  const index_t n = set.n_samples, d = set.n_features;
+  Selection out{std::move(set), std::vector<double>(n), std::vector<float>(n),
+                std::vector<float>(n), std::vector<float>(n), product_error<float>(d)};
+  // Products of entries below 2^-63 underflow in float32; their sum is below this.
+  const double underflow = std::ldexp(static_cast<double>(d), -120);
+  const double row_rounding = std::ldexp(1.0, -23);
+  double mean_norm = 0.0;
+  for (const double m : out.set.mean) mean_norm += m * m;
+  mean_norm = out.set.scale * std::sqrt(mean_norm);
+
+  for (index_t j = 0; j < n; ++j) {
+    const double squared_norm = out.set.squared_norms[j];
+    double offset = 0.5 * squared_norm;
+    double offset_error = 0.0;
+    if (inner_product) {
+      offset = 0.0;
+      for (index_t f = 0; f < d; ++f) {
+        offset -= static_cast<double>(out.row(j)[f]) * out.set.scale * out.set.mean[f];
+      }
+      offset_error = row_rounding * std::sqrt(squared_norm) * mean_norm;
+    }
+    const double half_error =
+        out.error * (std::abs(offset) + 0.5 * squared_norm) + offset_error + underflow;
+    out.offsets[j] = offset;
+    out.lower[j] = static_cast<float>(offset - half_error);
+    out.width[j] = static_cast<float>(2.0 * half_error);
+    out.slack[j] = static_cast<float>(out.error * squared_norm + 2.0 * underflow);
+  }
+  return out;
+}
+
+}  // namespace consilience

@@ -1,0 +1,37 @@
+#pragma once
+
+#include "common/parallel.hpp"
+#include "common/types.hpp"
+
+namespace consilience {
+
+// A value for every edge of a neighbour graph, (n, k):
+//   values[i, s] = sum_f x_if (x_jf - origin_f),  j = indices[i, s].
+// With origin = the column means this is the row-centred kernel of CKNNA; with 0 the plain one.
+void edge_values(const Embedding& X, const NeighborLists& graph, const double* origin,
+                 const Run& run, double* values);
+
+// Sums over the edges that two graphs share, edge (i, j) being shared if j is in both lists of i.
+// With e, f the edge values of the two graphs (1 where none are given), all of shape (n):
+struct GraphTerms {
+  index_t* overlap;    // number of shared edges of row i
+  double* products;    // sum_j e_ij f_ij
+  double* rows_e;      // sum_j e_ij              rows_f alike
+  double* rows_f;
+  double* columns_e;   // sum_j e_ji              columns_f alike
+  double* columns_f;
+  double* reciprocal;  // sum_j e_ij f_ji over pairs shared in both directions
+};
+void graph_terms(const NeighborLists& graph_x, const NeighborLists& graph_y, const double* e,
+                 const double* f, const Run& run, const GraphTerms& out);
+
+// Comparisons of ordered lists, of shape (n); a null output is not computed.
+struct ListTerms {
+  double* cycle;  // 1 if i is among the graph_x neighbours of its graph_y neighbours, else 0
+  double* lcs;    // length of the longest common subsequence of the two lists of i
+  double* edit;   // Levenshtein distance of the two lists of i
+};
+void list_terms(const NeighborLists& graph_x, const NeighborLists& graph_y, const Run& run,
+                const ListTerms& out);
+
+}  // namespace consilience

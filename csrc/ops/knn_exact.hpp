@@ -1,0 +1,28 @@
+#pragma once
+
+#include "common/parallel.hpp"
+#include "common/types.hpp"
+
+namespace consilience {
+
+enum class Distance { l2, ip };
+
+struct KnnExactOptions {
+  index_t k = 1;
+  Distance distance = Distance::l2;
+  index_t row_start = 0, row_stop = 0;  // which rows want neighbours, of all rows
+  index_t tile = 512;
+};
+
+// The k nearest other rows of each row, ordered by (distance, index), exactly as float64 differences
+// order them:
+//   l2: sqrt(sum_f (x_if - x_jf)^2)        ip: -sum_f x_if x_jf
+// indices and distances: (row_stop - row_start, k), row-major. Returns how many float64 distances
+// were needed to certify the lists, k per row being the least possible.
+// Memory beyond the arguments: 4 d + 24 bytes per sample and CandidateLists::bytes_per_row(k).
+index_t knn_exact(const Embedding& X, const KnnExactOptions& options, const Run& run,
+                  index_t* indices, double* distances);
+
+index_t knn_exact_bytes(index_t n_samples, index_t n_features, index_t n_rows, index_t k);
+
+}  // namespace consilience
