@@ -1,0 +1,60 @@
+"""Consilience: how far do AI models agree about the world?"""
+
+from importlib.metadata import version
+
+from consilience.metrics import (
+    cca,
+    cka,
+    cknna,
+    cycle_knn,
+    dimension_mle,
+    distance_correlation,
+    edit_knn,
+    gride,
+    hsic,
+    id_correlation,
+    information_imbalance,
+    jaccard_knn,
+    lcs_knn,
+    linear_regression_r2,
+    mutual_knn,
+    procrustes,
+    pwcca,
+    rsa,
+    svcca,
+    twonn,
+)
+from consilience.neighbors import neighbors
+from consilience.study.compare import compare
+from consilience.study.score_matrix import ScoreMatrix, Scores, load
+
+__version__ = version("consilience")
+
+__all__ = [
+    "ScoreMatrix",
+    "Scores",
+    "__version__",
+    "cca",
+    "cka",
+    "cknna",
+    "compare",
+    "cycle_knn",
+    "dimension_mle",
+    "distance_correlation",
+    "edit_knn",
+    "gride",
+    "hsic",
+    "id_correlation",
+    "information_imbalance",
+    "jaccard_knn",
+    "lcs_knn",
+    "linear_regression_r2",
+    "load",
+    "mutual_knn",
+    "neighbors",
+    "procrustes",
+    "pwcca",
+    "rsa",
+    "svcca",
+    "twonn",
+]

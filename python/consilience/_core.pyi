@@ -1,0 +1,83 @@
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Set = NDArray[np.float32] | NDArray[np.float64]
+_Floats = NDArray[np.float64]
+_Indices = NDArray[np.int64]
+
+def install_blas(sgemm: Any, dgemm: Any) -> None: ...
+def blas_installed() -> bool: ...
+def cuda_missing() -> str | None: ...
+def knn_exact(
+    X: _Set,
+    *,
+    k: int,
+    distance: str,
+    row_start: int,
+    row_stop: int,
+    tile: int,
+    n_threads: int,
+) -> tuple[_Indices, _Floats, int]: ...
+def knn_exact_bytes(n_samples: int, n_features: int, n_rows: int, k: int) -> int: ...
+def pair_terms(
+    sets: Sequence[_Set],
+    *,
+    functions: Sequence[str],
+    gammas: Sequence[float],
+    centers: Sequence[float],
+    tile: int,
+    double_tiles: bool,
+    n_threads: int,
+) -> tuple[_Floats, _Floats]: ...
+def pair_terms_bytes(
+    n_samples: int,
+    total_features: int,
+    n_channels: int,
+    tile: int,
+    double_tiles: bool,
+    n_threads: int,
+) -> int: ...
+def joint_nearest(
+    sets: Sequence[_Set], *, pairs: Sequence[tuple[int, int]], tile: int, n_threads: int
+) -> _Floats: ...
+def joint_nearest_bytes(
+    n_samples: int, total_features: int, n_sets: int, n_pairs: int, tile: int, n_threads: int
+) -> int: ...
+def rank_counts(
+    X: _Set, *, sources: Sequence[_Indices], ks: Sequence[int], n_threads: int
+) -> _Floats: ...
+def rank_counts_bytes(n_samples: int, n_features: int, n_threads: int) -> int: ...
+def moments(X: _Set, Y: _Set, *, shift_x: _Floats, shift_y: _Floats, n_threads: int) -> _Floats: ...
+def edge_values(X: _Set, indices: _Indices, origin: _Floats, *, n_threads: int) -> _Floats: ...
+def graph_terms(
+    indices_x: _Indices,
+    indices_y: _Indices,
+    e: _Floats | None,
+    f: _Floats | None,
+    *,
+    n_threads: int,
+) -> tuple[_Indices, _Floats, _Floats, _Floats, _Floats, _Floats, _Floats]: ...
+def list_terms(
+    indices_x: _Indices,
+    indices_y: _Indices,
+    *,
+    cycle: bool,
+    lcs: bool,
+    edit: bool,
+    n_threads: int,
+) -> tuple[_Floats, _Floats, _Floats]: ...
+def mantel_terms(
+    indices: _Indices, e: _Floats | None, *, n_threads: int
+) -> tuple[float, float, float, float, float, float]: ...
+def mantel_draws(
+    indices_x: _Indices,
+    indices_y: _Indices,
+    e: _Floats | None,
+    f: _Floats | None,
+    permutations: _Indices,
+    *,
+    n_threads: int,
+) -> _Floats: ...

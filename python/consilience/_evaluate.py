@@ -1,0 +1,323 @@
+"""The one path from arrays to a score: validate, gather needs, make terms, apply the formula."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from consilience._validate import Embedding, as_embeddings
+from consilience.backends import Backend, Channel, PairTable, select
+from consilience.needs import (
+    EdgeNeed,
+    GraphNeed,
+    JointNeed,
+    MomentNeed,
+    Need,
+    PairNeed,
+    RankNeed,
+    View,
+)
+from consilience.terms import (
+    CenteredMoments,
+    Floats,
+    Graph,
+    GraphTerms,
+    ListTerms,
+    MantelTerms,
+    PairSums,
+)
+from consilience.views import prepare
+
+# Below, the distances of all pairs; above, of a seeded sample of this many.
+ALL_PAIRS_SAMPLES = 2048
+SAMPLED_PAIRS = 1 << 19
+
+
+@dataclass(eq=False)
+class Terms:
+    """The terms of some models, each made at most once and shared by all metrics.
+
+    Sweeps over pairs of samples serve all models and all `needs` at once: they are merged when
+    the first of their terms is asked for. `pairs` are the ordered pairs that will be scored.
+    """
+
+    sets: Sequence[Embedding]
+    ops: Backend
+    needs: Iterable[Need]
+    pairs: Sequence[tuple[int, int]]
+    _cache: dict[Any, Any] = field(default_factory=dict)
+    _prepared: dict[tuple[int, View], Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.needs = tuple(dict.fromkeys(self.needs))
+
+    @property
+    def n_samples(self) -> int:
+        return self.sets[0].n_samples
+
+    def name(self, a: int) -> str:
+        """Return the name of model a."""
+        return self.sets[a].name
+
+    def dims(self, a: int) -> int:
+        """Return n_features of model a."""
+        return self.sets[a].n_features
+
+    def values(self, a: int, view: View) -> Any:
+        """Return the prepared rows of model a; the last few are kept."""
+        if view == View():
+            return self.sets[a].values
+        key = (a, view)
+        if key not in self._prepared:
+            while len(self._prepared) >= 2:
+                del self._prepared[next(iter(self._prepared))]
+            self._prepared[key] = prepare(self.sets[a], view)
+        return self._prepared[key]
+
+    def _once(self, key: Any, make: Any) -> Any:
+        if key not in self._cache:
+            self._cache[key] = make()
+        return self._cache[key]
+
+    def graph(self, a: int, need: GraphNeed) -> Graph:
+        """Return the neighbour graph of model a."""
+        (full,) = _widest(g for g in self._graph_needs() if _same_but_k(g, need))
+        widest = self._once(
+            ("widest graph", a, full),
+            lambda: self.ops.knn_exact(self.values(a, full.view), k=full.k, distance=full.distance),
+        )
+        return self._once(("graph", a, need), lambda: widest.nearest(need.k))  # type: ignore[no-any-return]
+
+    def steps(self) -> Iterator[Step]:
+        """Yield the work that `needs` ask for, so that it can be done in order and watched.
+
+        Scores may be asked for without it: each term is then made when first read.
+        """
+        models = sorted({m for pair in self.pairs for m in pair})
+        square = float(self.n_samples) ** 2
+        for graph in _widest(self._graph_needs()):
+            for m in models:
+                yield Step(
+                    f"neighbours of {self.name(m)}",
+                    square * self.dims(m),
+                    partial(self.graph, m, graph),
+                )
+        channels = self._channels()
+        if channels:
+            yield Step(
+                "pairs of samples",
+                2 * square * sum(self.dims(m) for m, _ in channels),
+                partial(self.pair_sums, channels[0][0], channels[0][0], channels[0][1]),
+            )
+        for need in self.needs:
+            if isinstance(need, JointNeed):
+                cost = square * (sum(map(self.dims, models)) + 8 * len(self.pairs))
+                yield Step("joint neighbours", cost, partial(self.joint, *self.pairs[0], need))
+            elif isinstance(need, MomentNeed):
+                for a, b in self.pairs:
+                    cost = 2.0 * self.n_samples * self.dims(a) * self.dims(b)
+                    if a <= b:
+                        yield Step("moments", cost, partial(self.moments, a, b, need))
+        for graph in _widest(n.graph for n in self.needs if isinstance(n, RankNeed)):
+            for source, target in {b: (a, b) for a, b in self.pairs}.values():
+                yield Step(
+                    f"ranks in {self.name(target)}",
+                    square * (2 * self.dims(target) + 400),
+                    partial(self.rank_sums, source, target, RankNeed(graph)),
+                )
+
+    def _graph_needs(self) -> Iterable[GraphNeed]:
+        for need in self.needs:
+            if isinstance(need, GraphNeed):
+                yield need
+            elif isinstance(need, (EdgeNeed, RankNeed)):
+                yield need.graph
+
+    def edges(self, a: int, need: EdgeNeed) -> Floats:
+        """Return the inner products along the edges of model a's graph, (n, k)."""
+        return self._once(  # type: ignore[no-any-return]
+            ("edges", a, need),
+            lambda: self.ops.edge_values(
+                self.values(a, need.graph.view),
+                self.graph(a, need.graph),
+                centered=need.centered,
+            ),
+        )
+
+    def self_products(self, a: int, view: View) -> Floats:
+        """Return ⟨x_i, x_i⟩."""
+        loops = Graph(np.arange(self.n_samples)[:, None], np.zeros((self.n_samples, 1)))
+        return self._once(  # type: ignore[no-any-return]
+            ("loops", a, view),
+            lambda: self.ops.edge_values(self.values(a, view), loops, centered=False)[:, 0],
+        )
+
+    def graph_terms(self, a: int, b: int, need: GraphNeed | EdgeNeed) -> GraphTerms:
+        """Return sums over the edges that the graphs of a and b share."""
+        graph = need.graph if isinstance(need, EdgeNeed) else need
+        e, f = (self.edges(m, need) if isinstance(need, EdgeNeed) else None for m in (a, b))
+        return self._once(  # type: ignore[no-any-return]
+            ("graph_terms", a, b, need),
+            lambda: self.ops.graph_terms(self.graph(a, graph), self.graph(b, graph), e, f),
+        )
+
+    def list_terms(self, a: int, b: int, need: GraphNeed, **wanted: bool) -> ListTerms:
+        """Return comparisons of the ordered neighbour lists of a and b."""
+        return self.ops.list_terms(self.graph(a, need), self.graph(b, need), **wanted)
+
+    def mantel(self, a: int, need: GraphNeed | EdgeNeed) -> MantelTerms:
+        """Return what permutation moments need of model a's graph."""
+        graph = need.graph if isinstance(need, EdgeNeed) else need
+        e = self.edges(a, need) if isinstance(need, EdgeNeed) else None
+        return self._once(  # type: ignore[no-any-return]
+            ("mantel", a, need), lambda: self.ops.mantel_terms(self.graph(a, graph), e)
+        )
+
+    def moments(self, a: int, b: int, need: MomentNeed) -> CenteredMoments:
+        """Return the cross-moment of a and b about their means."""
+        return self._once(  # type: ignore[no-any-return]
+            ("moments", a, b, need),
+            lambda: self.ops.moments(
+                self.values(a, need.view), self.values(b, need.view)
+            ).centered(),
+        )
+
+    def distance_sample(self, a: int, view: View) -> Floats:
+        """Return the distances of all pairs i < j, or of the same seeded pairs for all models."""
+        n = self.n_samples
+        if n <= ALL_PAIRS_SAMPLES:
+            i, j = np.triu_indices(n, 1)
+        else:
+            rng = np.random.default_rng(0)
+            i = rng.integers(0, n, SAMPLED_PAIRS)
+            j = (i + rng.integers(1, n, SAMPLED_PAIRS)) % n
+        return self._once(  # type: ignore[no-any-return]
+            ("sample", a, view), lambda: self.ops.pair_distances(self.values(a, view), i, j)
+        )
+
+    def bandwidth(self, a: int, need: PairNeed) -> float:
+        """Return sigma of model a's RBF kernel."""
+        if need.bandwidth != "median":
+            return need.bandwidth
+        median = float(np.median(self.distance_sample(a, need.view)))
+        if median == 0.0:
+            raise ValueError(
+                f"`{self.name(a)}`: the median distance is 0, as most rows are equal; "
+                "give `bandwidth` as a number"
+            )
+        return need.bandwidth_factor * median
+
+    def pair_sums(self, a: int, b: int, need: PairNeed) -> PairSums:
+        """Return the sums over all pairs of samples for models a and b."""
+        channels = self._channels()
+        table: PairTable = self._once("pair_terms", lambda: self._sweep_pairs(channels))
+        return table.pair(channels.index((a, need)), channels.index((b, need)))
+
+    def _channels(self) -> list[tuple[int, PairNeed]]:
+        wanted = sorted({m for pair in self.pairs for m in pair})
+        return [(m, need) for need in self.needs if isinstance(need, PairNeed) for m in wanted]
+
+    def _sweep_pairs(self, channels: Sequence[tuple[int, PairNeed]]) -> PairTable:
+        prepared = {(a, need.view): self.values(a, need.view) for a, need in channels}
+        return self.ops.pair_terms(
+            [
+                Channel(
+                    prepared[a, need.view],
+                    need.function,
+                    0.5 / self.bandwidth(a, need) ** 2 if need.function == "rbf" else 0.0,
+                )
+                for a, need in channels
+            ]
+        )
+
+    def joint(self, a: int, b: int, need: JointNeed) -> Floats:
+        """Return the two nearest distances in the joint space of a and b, (n, 2)."""
+        pairs = sorted({(min(pair), max(pair)) for pair in self.pairs})
+        distances = self._once(("joint", need), lambda: self._sweep_joints(need, pairs))
+        return distances[pairs.index((min(a, b), max(a, b)))]  # type: ignore[no-any-return]
+
+    def _sweep_joints(self, need: JointNeed, pairs: list[tuple[int, int]]) -> Floats:
+        models = sorted({m for pair in pairs for m in pair})
+        sets = [self.values(m, need.view) for m in models]
+        return self.ops.joint_nearest(sets, [(models.index(a), models.index(b)) for a, b in pairs])
+
+    def rank_sums(self, a: int, b: int, need: RankNeed) -> Floats:
+        """Return, per sample, the sum of the ranks in b of its first k neighbours in a."""
+        same = [
+            other.graph
+            for other in self.needs
+            if isinstance(other, RankNeed) and _same_but_k(other.graph, need.graph)
+        ]
+        (widest,) = _widest(same)
+        ks = sorted({graph.k for graph in same})
+        sources = sorted({x for x, y in self.pairs if y == b})
+        sums = self._once(
+            ("ranks", b, widest),
+            lambda: self.ops.rank_counts(
+                self.values(b, widest.view), [self.graph(x, widest) for x in sources], ks
+            ),
+        )
+        return sums[sources.index(a), :, ks.index(need.graph.k)]  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A heavy part of the work: what it is, about how many multiplications, and how to do it."""
+
+    label: str
+    cost: float
+    run: Callable[[], object]
+
+
+def _same_but_k(a: GraphNeed, b: GraphNeed) -> bool:
+    return a.view == b.view and a.distance == b.distance
+
+
+def _widest(graphs: Iterable[GraphNeed]) -> list[GraphNeed]:
+    """Return the graphs without those that are the first neighbours of another."""
+    widest: dict[tuple[View, str], GraphNeed] = {}
+    for graph in graphs:
+        known = widest.setdefault((graph.view, graph.distance), graph)
+        if graph.k > known.k:
+            widest[graph.view, graph.distance] = graph
+    return list(widest.values())
+
+
+def terms_of(
+    arrays: Iterable[tuple[str, Any]],
+    needs: Iterable[Need],
+    pairs: Sequence[tuple[int, int]],
+    *,
+    backend: str | Backend = "auto",
+    n_threads: int | None = None,
+    max_memory: int | None = None,
+) -> Terms:
+    """Return the terms of arrays that passed the gate."""
+    sets = as_embeddings(arrays)
+    ops = select(backend, [s.values for s in sets], n_threads=n_threads, max_memory=max_memory)
+    return Terms(sets, ops, tuple(needs), pairs)
+
+
+def score(metric: Any, X: Any, Y: Any, **run: Any) -> Any:
+    """Return the Score of X and Y under a metric with its settings."""
+    terms = terms_of((("X", X), ("Y", Y)), metric.needs(), [(0, 1)], **run)
+    metric.check(terms)
+    return metric.score(terms, 0, 1)
+
+
+def score_both_ways(metric: Any, X: Any, Y: Any, **run: Any) -> tuple[float, float]:
+    """Return the values X → Y and Y → X of a directed metric."""
+    terms = terms_of((("X", X), ("Y", Y)), metric.needs(), [(0, 1), (1, 0)], **run)
+    metric.check(terms)
+    return metric.score(terms, 0, 1).value, metric.score(terms, 1, 0).value
+
+
+def score_one(metric: Any, X: Any, **run: Any) -> Any:
+    """Return the Score of X under a metric of one set."""
+    terms = terms_of((("X", X),), metric.needs(), [(0, 0)], **run)
+    metric.check(terms)
+    return metric.score(terms, 0)

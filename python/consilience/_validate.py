@@ -1,0 +1,218 @@
+"""Judges what users pass in. Says what is wrong, where, and the remedy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+LARGEST = 1e150  # beyond it a square overflows float64
+SMALLEST = 1e-150  # below it a square underflows
+
+_HALF_WIDTH = ("float16", "bfloat16")
+_FULL_WIDTH = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """An embedding that passed the gate.
+
+    values : (n_samples, n_features), float32 or float64; C-ordered NumPy if it lives on the
+        host, else an array of its own library (torch, CuPy, JAX) where it was.
+    """
+
+    name: str
+    values: Any
+    dtype: str
+
+    @property
+    def n_samples(self) -> int:
+        return int(self.values.shape[0])
+
+    @property
+    def n_features(self) -> int:
+        return int(self.values.shape[1])
+
+
+def as_embedding(array: Any, name: str) -> Embedding:
+    """Return `array` as an Embedding.
+
+    Raises
+    ------
+    TypeError
+        If it is no array, or of a dtype that is not floating point.
+    ValueError
+        If it is not 2-D, is empty, holds NaN or infinity, has equal rows only, or numbers whose
+        squares leave float64.
+    """
+    values, dtype = _known_array(array, name)
+    if values.ndim != 2:
+        raise ValueError(
+            f"`{name}` must be 2-D, (n_samples, n_features), got shape {tuple(values.shape)}"
+        )
+    if 0 in values.shape:
+        raise ValueError(f"`{name}` is empty: shape {tuple(values.shape)}")
+    _check_finite(values, name)
+    _check_spread(values, name)
+    return Embedding(name, values, dtype)
+
+
+def _known_array(array: Any, name: str) -> tuple[Any, str]:
+    """Return (array of float32 or float64, name of the dtype it came in)."""
+    library = type(array).__module__.partition(".")[0]
+    if library == "torch":
+        return _from_torch(array, name)
+    if library in ("cupy", "jaxlib", "jax") and _is_on_accelerator(array):
+        return _with_dtype(array, name)
+    if not isinstance(array, np.ndarray):
+        array = _to_numpy(array, name)
+    values, dtype = _with_dtype(array, name)
+    if not values.dtype.isnative:
+        values = values.astype(values.dtype.newbyteorder("="))
+    return np.ascontiguousarray(values), dtype
+
+
+def _from_torch(tensor: Any, name: str) -> tuple[Any, str]:
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    _check_dtype(dtype, name)
+    tensor = tensor.detach()
+    if dtype in _HALF_WIDTH:
+        tensor = tensor.float()
+    if tensor.device.type == "cpu":
+        return np.ascontiguousarray(tensor.resolve_conj().resolve_neg().numpy()), dtype
+    return tensor, dtype
+
+
+def _is_on_accelerator(array: Any) -> bool:
+    if type(array).__module__.startswith("cupy"):
+        return True
+    return all(device.platform != "cpu" for device in array.devices())
+
+
+def _to_numpy(array: Any, name: str) -> Any:
+    if isinstance(array, (list, tuple)) or not (
+        hasattr(array, "__array__")
+        or hasattr(array, "__array_interface__")
+        or hasattr(array, "__dlpack__")
+    ):
+        raise TypeError(
+            f"`{name}` must be an array of shape (n_samples, n_features), "
+            f"got {type(array).__name__}; convert it with numpy.asarray"
+        )
+    if hasattr(array, "__array__") or hasattr(array, "__array_interface__"):
+        return np.asarray(array)
+    return np.from_dlpack(array)
+
+
+def _with_dtype(values: Any, name: str) -> tuple[Any, str]:
+    dtype = str(values.dtype).lstrip("<>=|")
+    dtype = getattr(values.dtype, "name", dtype)
+    _check_dtype(dtype, name)
+    if dtype in _HALF_WIDTH:
+        return values.astype(np.float32), dtype
+    return values, dtype
+
+
+def _check_dtype(dtype: str, name: str) -> None:
+    if dtype not in _HALF_WIDTH + _FULL_WIDTH:
+        raise TypeError(
+            f"`{name}` must be float16, bfloat16, float32 or float64, got {dtype}; "
+            "if its numbers are embeddings, convert them with .astype(numpy.float32)"
+        )
+
+
+def _check_finite(values: Any, name: str) -> None:
+    from array_api_compat import array_namespace
+
+    xp = array_namespace(values)
+    for start in range(0, values.shape[0], 65536):
+        finite = xp.isfinite(values[start : start + 65536, :])
+        if bool(xp.all(finite)):
+            continue
+        bad = xp.argmax(xp.astype(xp.reshape(~finite, (-1,)), xp.int32))
+        row, column = divmod(int(bad), values.shape[1])
+        raise ValueError(
+            f"`{name}` has {_word(values[start + row, column])} at row {start + row}, "
+            f"column {column}; drop or repair such rows first"
+        )
+
+
+def _word(value: Any) -> str:
+    return "NaN" if float(value) != float(value) else "an infinite value"
+
+
+def _check_spread(values: Any, name: str) -> None:
+    from array_api_compat import array_namespace
+
+    xp = array_namespace(values)
+    high, low = xp.max(values, axis=0), xp.min(values, axis=0)
+    spread = float(xp.max(high / 2 - low / 2))
+    if spread == 0.0:
+        if bool(xp.any(high != low)):
+            raise ValueError(f"`{name}` differs between rows by too little; rescale it")
+        raise ValueError(
+            f"`{name}` is constant: all {values.shape[0]} rows are equal, so it can be compared "
+            "with nothing; check how it was made"
+        )
+    largest = max(abs(float(xp.max(high))), abs(float(xp.min(low))))
+    if largest > LARGEST or spread < SMALLEST:
+        raise ValueError(
+            f"`{name}` holds numbers whose squares leave float64 (largest {largest:.3g}, spread "
+            f"{spread:.3g}); rescale it"
+        )
+
+
+def as_embeddings(arrays: Iterable[tuple[str, Any]]) -> list[Embedding]:
+    """Return the arrays as Embeddings of the same samples."""
+    sets = [as_embedding(array, name) for name, array in arrays]
+    for other in sets[1:]:
+        if other.n_samples != sets[0].n_samples:
+            raise ValueError(
+                f"`{sets[0].name}` and `{other.name}` must have the same n_samples, row i of "
+                f"each from sample i; got {sets[0].n_samples} and {other.n_samples}"
+            )
+    return sets
+
+
+def check_k(k: Any, n_samples: int, *, name: str = "k", least: int = 1) -> None:
+    """Raise unless `k` is an integer in [least, n_samples)."""
+    check_integer(k, name, least)
+    if k >= n_samples:
+        raise ValueError(
+            f"`{name}` must be below n_samples, got {name}={k} with {n_samples} samples"
+        )
+
+
+def check_integer(value: Any, name: str, least: int) -> None:
+    """Raise unless `value` is an integer of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"`{name}` must be an integer, got {type(value).__name__}")
+    if value < least:
+        raise ValueError(f"`{name}` must be at least {least}, got {value}")
+
+
+def check_positive(value: Any, name: str) -> None:
+    """Raise unless `value` is a positive finite number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        raise TypeError(f"`{name}` must be a number, got {type(value).__name__}")
+    if not 0.0 < float(value) < float("inf"):
+        raise ValueError(f"`{name}` must be positive and finite, got {value}")
+
+
+def check_choice(value: Any, name: str, choices: Iterable[str]) -> None:
+    """Raise unless `value` is one of `choices`; suggest the nearest."""
+    choices = list(choices)
+    if value in choices:
+        return
+    near = difflib.get_close_matches(str(value), choices, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"`{name}` must be one of {choices}, got {value!r}{hint}")
+
+
+def check_samples(n_samples: int, least: int, what: str) -> None:
+    """Raise unless there are enough samples for `what`."""
+    if n_samples < least:
+        raise ValueError(f"{what} needs at least {least} samples, got n_samples={n_samples}")

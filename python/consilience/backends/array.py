@@ -1,0 +1,271 @@
+"""Ops in plain array code: NumPy, torch, CuPy or JAX, whichever holds the data.
+
+The fallback for arrays on an accelerator, and the second opinion on every kernel: float64 and
+differences throughout, O(n²d) elementwise work, a row block at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, device, is_cupy_array, is_torch_array, to_device
+
+from consilience.backends.base import Channel, PairTable
+from consilience.terms import (
+    Floats,
+    Graph,
+    GraphTerms,
+    Indices,
+    ListTerms,
+    MantelTerms,
+    Moments,
+)
+
+
+@dataclass(frozen=True)
+class ArrayBackend:
+    """Array-API code; `entries` bounds the numbers of one intermediate array."""
+
+    entries: int = 1 << 24
+    name: str = "array"
+
+    def knn_exact(
+        self, X: Any, *, k: int, distance: str, rows: tuple[int, int] | None = None
+    ) -> Graph:
+        xp = array_namespace(X)
+        X = xp.astype(X, xp.float64)
+        indices, distances = [], []
+        for start, stop in self._blocks(X, *(rows or (0, X.shape[0]))):
+            if distance == "l2":
+                block = xp.sqrt(_squared_distances(xp, X, start, stop))
+            else:
+                block = -(X[start:stop, :] @ X.T)
+            block = _without_self(xp, block, start)
+            # For ip, ties of equal rows must not hang on the rounding of a matrix product.
+            key = block if distance == "l2" else _shifted_products(xp, X, start, stop)
+            order = xp.argsort(_without_self(xp, key, start), axis=1, stable=True)[:, :k]
+            indices.append(to_host(order))
+            distances.append(to_host(xp.take_along_axis(block, order, axis=1)))
+        return Graph(np.concatenate(indices).astype(np.int64), np.concatenate(distances))
+
+    def moments(self, X: Any, Y: Any) -> Moments:
+        xp = array_namespace(X, Y)
+        X, Y = xp.astype(X, xp.float64), xp.astype(Y, xp.float64)
+        shift_x, shift_y = _means(xp, X), _means(xp, Y)
+        matrix = _augmented(xp, X - shift_x).T @ _augmented(xp, Y - shift_y)
+        return Moments(to_host(matrix), to_host(shift_x).reshape(-1), to_host(shift_y).reshape(-1))
+
+    def pair_terms(self, channels: Sequence[Channel]) -> PairTable:
+        xp = array_namespace(*[channel.X for channel in channels])
+        sets = [xp.astype(channel.X, xp.float64) for channel in channels]
+        n_samples, n_channels = sets[0].shape[0], len(sets)
+        rows = np.zeros((n_channels, n_samples))
+        products = np.zeros((n_channels, n_channels))
+        widest = max(sets, key=lambda X: X.shape[1])
+        for start, stop in self._blocks(widest, 0, n_samples):
+            blocks = []
+            for X, channel in zip(sets, channels, strict=True):
+                squares = _squared_distances(xp, X, start, stop)
+                if channel.function == "distance":
+                    block = xp.sqrt(squares)
+                else:
+                    block = xp.exp(-channel.gamma * squares)
+                blocks.append(_without_self(xp, block, start, 0.0))
+            for a in range(n_channels):
+                rows[a, start:stop] = to_host(xp.sum(blocks[a], axis=1))
+                for b in range(a, n_channels):
+                    products[a, b] += float(xp.sum(blocks[a] * blocks[b]))
+        products = np.triu(products) + np.triu(products, 1).T
+        diagonals = [0.0 if channel.function == "distance" else 1.0 for channel in channels]
+        return PairTable(rows, products, np.array(diagonals))
+
+    def joint_nearest(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
+        xp = array_namespace(*sets)
+        sets = [xp.astype(X, xp.float64) for X in sets]
+        n_samples = sets[0].shape[0]
+        out = np.empty((len(pairs), n_samples, 2))
+        widest = max(sets, key=lambda X: X.shape[1])
+        for start, stop in self._blocks(widest, 0, n_samples):
+            squares = [_squared_distances(xp, X, start, stop) for X in sets]
+            for p, (a, b) in enumerate(pairs):
+                joint = _without_self(xp, squares[a] + squares[b], start)
+                nearest = xp.sort(joint, axis=1)[:, :2]
+                out[p, start:stop] = np.sqrt(to_host(nearest))
+        return out
+
+    def rank_counts(self, X: Any, sources: Sequence[Graph], ks: Sequence[int]) -> Floats:
+        xp = array_namespace(X)
+        X = xp.astype(X, xp.float64)
+        n_samples = X.shape[0]
+        out = np.empty((len(sources), n_samples, len(ks)))
+        for start, stop in self._blocks(X, 0, n_samples):
+            block = _without_self(xp, _squared_distances(xp, X, start, stop), start)
+            ranks = _ranks(to_host(block))
+            for s, graph in enumerate(sources):
+                chosen = np.take_along_axis(ranks, graph.indices[start:stop], axis=1)
+                sums = np.cumsum(chosen, axis=1)
+                out[s, start:stop] = sums[:, np.asarray(ks) - 1]
+        return out
+
+    def edge_values(self, X: Any, graph: Graph, *, centered: bool) -> Floats:
+        xp = array_namespace(X)
+        X = xp.astype(X, xp.float64)
+        shifted = X - _means(xp, X) if centered else X
+        values = np.empty(graph.indices.shape)
+        for s in range(graph.k):
+            ends = xp.asarray(graph.indices[:, s], device=device(X))
+            values[:, s] = to_host(xp.sum(X * xp.take(shifted, ends, axis=0), axis=1))
+        return values
+
+    def graph_terms(self, x: Graph, y: Graph, e: Floats | None, f: Floats | None) -> GraphTerms:
+        e = np.ones(x.indices.shape) if e is None else e
+        f = np.ones(y.indices.shape) if f is None else f
+        edges_x, edges_y = _edge_dicts(x, e), _edge_dicts(y, f)
+        n = x.n_samples
+        overlap = np.zeros(n, np.int64)
+        products, rows_e, rows_f, columns_e, columns_f, reciprocal = np.zeros((6, n))
+        for i in range(n):
+            for j in sorted(edges_x[i].keys() & edges_y[i].keys()):
+                e_ij, f_ij = edges_x[i][j], edges_y[i][j]
+                overlap[i] += 1
+                products[i] += e_ij * f_ij
+                rows_e[i] += e_ij
+                rows_f[i] += f_ij
+                columns_e[j] += e_ij
+                columns_f[j] += f_ij
+                if i in edges_x[j] and i in edges_y[j]:
+                    reciprocal[i] += e_ij * edges_y[j][i]
+        return GraphTerms(overlap, products, rows_e, rows_f, columns_e, columns_f, reciprocal)
+
+    def list_terms(
+        self, x: Graph, y: Graph, *, cycle: bool = False, lcs: bool = False, edit: bool = False
+    ) -> ListTerms:
+        n = x.n_samples
+        nothing = np.zeros(0)
+        cycles, lengths, edits = nothing, nothing, nothing
+        if cycle:
+            cycles = np.array([float((x.indices[y.indices[i]] == i).any()) for i in range(n)])
+        if lcs:
+            pairs = zip(x.indices.tolist(), y.indices.tolist(), strict=True)
+            lengths = np.array([float(_lcs(a, b)) for a, b in pairs])
+        if edit:
+            pairs = zip(x.indices.tolist(), y.indices.tolist(), strict=True)
+            edits = np.array([float(_levenshtein(a, b)) for a, b in pairs])
+        return ListTerms(cycles, lengths, edits)
+
+    def mantel_terms(self, graph: Graph, e: Floats | None) -> MantelTerms:
+        e = np.ones(graph.indices.shape) if e is None else e
+        rows = e.sum(axis=1)
+        columns = np.bincount(graph.indices.ravel(), e.ravel(), graph.n_samples)
+        edges = _edge_dicts(graph, e)
+        reciprocal = sum(
+            value * edges[j].get(i, 0.0) for i in range(len(edges)) for j, value in edges[i].items()
+        )
+        return MantelTerms(
+            float(rows.sum()),
+            float((e * e).sum()),
+            float(reciprocal),
+            float(rows @ rows),
+            float(columns @ columns),
+            float(rows @ columns),
+        )
+
+    def mantel_draws(
+        self, x: Graph, y: Graph, e: Floats | None, f: Floats | None, permutations: Indices
+    ) -> Floats:
+        e = np.ones(x.indices.shape) if e is None else e
+        f = np.ones(y.indices.shape) if f is None else f
+        edges = _edge_dicts(y, f)
+        draws = np.zeros(len(permutations))
+        for p, q in enumerate(permutations.tolist()):
+            for i, ends in enumerate(x.indices.tolist()):
+                target = edges[q[i]]
+                draws[p] += sum(e[i, s] * target.get(q[j], 0.0) for s, j in enumerate(ends))
+        return draws
+
+    def pair_distances(self, X: Any, i: Indices, j: Indices) -> Floats:
+        xp = array_namespace(X)
+        X = xp.astype(X, xp.float64)
+        parts = []
+        batch = max(1, self.entries // X.shape[1])
+        for first in range(0, len(i), batch):
+            ends = [
+                xp.take(X, xp.asarray(end[first : first + batch], device=device(X)), axis=0)
+                for end in (i, j)
+            ]
+            parts.append(to_host(xp.sqrt(xp.sum((ends[0] - ends[1]) ** 2, axis=1))))
+        return np.concatenate(parts)
+
+    def _blocks(self, X: Any, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """Yield row ranges whose (rows, n, d) differences stay within `entries`."""
+        n_rows = max(1, self.entries // (X.shape[0] * X.shape[1]))
+        for first in range(start, stop, n_rows):
+            yield first, min(stop, first + n_rows)
+
+
+def to_host(array: Any) -> Any:
+    """Return the array as NumPy."""
+    if is_cupy_array(array) or is_torch_array(array):
+        array = to_device(array, "cpu")
+    return np.asarray(array)
+
+
+def _means(xp: Any, X: Any) -> Any:
+    first = X[:1, :]
+    return first + xp.mean(X - first, axis=0, keepdims=True)
+
+
+def _augmented(xp: Any, X: Any) -> Any:
+    norms = xp.sum(X * X, axis=1, keepdims=True)
+    return xp.concat([X, norms, xp.ones_like(norms)], axis=1)
+
+
+def _squared_distances(xp: Any, X: Any, start: int, stop: int) -> Any:
+    difference = X[start:stop, None, :] - X[None, :, :]
+    return xp.sum(difference * difference, axis=2)
+
+
+def _shifted_products(xp: Any, X: Any, start: int, stop: int) -> Any:
+    shifted = X - _means(xp, X)
+    return -xp.sum(X[start:stop, None, :] * shifted[None, :, :], axis=2)
+
+
+def _without_self(xp: Any, block: Any, start: int, value: float = float("inf")) -> Any:
+    columns = xp.arange(block.shape[1], device=device(block))
+    rows = xp.arange(start, start + block.shape[0], device=device(block))
+    return xp.where(rows[:, None] == columns[None, :], xp.asarray(value), block)
+
+
+def _ranks(block: Floats) -> Floats:
+    """Return 1 + #{smaller} + ½ #{ties} within each row (self at infinity is never asked)."""
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(block, axis=1), dtype=np.float64)
+
+
+def _edge_dicts(graph: Graph, values: Floats) -> list[dict[int, float]]:
+    return [
+        dict(zip(ends, row, strict=True))
+        for ends, row in zip(graph.indices.tolist(), values.tolist(), strict=True)
+    ]
+
+
+def _lcs(a: list[int], b: list[int]) -> int:
+    row = [0] * (len(b) + 1)
+    for x in a:
+        diagonal = 0
+        for t, y in enumerate(b, 1):
+            diagonal, row[t] = row[t], diagonal + 1 if x == y else max(row[t], row[t - 1])
+    return row[-1]
+
+
+def _levenshtein(a: list[int], b: list[int]) -> int:
+    row = list(range(len(b) + 1))
+    for s, x in enumerate(a, 1):
+        diagonal, row[0] = row[0], s
+        for t, y in enumerate(b, 1):
+            diagonal, row[t] = row[t], min(diagonal + (x != y), row[t] + 1, row[t - 1] + 1)
+    return row[-1]

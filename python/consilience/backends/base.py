@@ -1,0 +1,112 @@
+"""The contract of a backend: a few ops, no metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from consilience.terms import (
+    Floats,
+    Graph,
+    GraphTerms,
+    Indices,
+    ListTerms,
+    MantelTerms,
+    Moments,
+    PairSums,
+    Saved,
+)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A symmetric function of pairs of rows of X: |x - y|, or exp(-gamma |x - y|²)."""
+
+    X: Any
+    function: Literal["distance", "rbf"] = "distance"
+    gamma: float = 0.0
+
+
+@dataclass(frozen=True)
+class PairTable(Saved):
+    """Sums over pairs of samples for all pairs of channels.
+
+    rows : (n_channels, n_samples);  products : (n_channels, n_channels);
+    diagonals : (n_channels,), each function's value at distance 0
+    """
+
+    rows: Floats
+    products: Floats
+    diagonals: Floats
+
+    def pair(self, a: int, b: int) -> PairSums:
+        """Return the sums of channels a and b."""
+        if self.diagonals[a] != self.diagonals[b]:
+            raise ValueError("channels of different functions have no common diagonal")
+        return PairSums(
+            float(self.products[a, b]),
+            float(self.products[a, a]),
+            float(self.products[b, b]),
+            self.rows[a],
+            self.rows[b],
+            float(self.diagonals[a]),
+        )
+
+
+class Backend(Protocol):
+    """Runs ops on prepared arrays that already live where it works; terms come home."""
+
+    @property
+    def name(self) -> str:
+        """Return the name `select` knows it by."""
+
+    def knn_exact(
+        self, X: Any, *, k: int, distance: str, rows: tuple[int, int] | None = None
+    ) -> Graph:
+        """Return the k nearest other rows of each row (or of those in [start, stop))."""
+
+    def moments(self, X: Any, Y: Any) -> Moments:
+        """Return the augmented cross-moment, about the column means."""
+
+    def pair_terms(self, channels: Sequence[Channel]) -> PairTable:
+        """Return row sums and products of all channels, from one sweep over tiles."""
+
+    def joint_nearest(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
+        """Return the two nearest distances in each pair's joint space, (n_pairs, n, 2)."""
+
+    def rank_counts(self, X: Any, sources: Sequence[Graph], ks: Sequence[int]) -> Floats:
+        """Return sums of ranks in X over the first k neighbours, (n_sources, n, n_ks)."""
+
+    def edge_values(self, X: Any, graph: Graph, *, centered: bool) -> Floats:
+        """Return ⟨x_i, x_j - mean⟩ (centred) or ⟨x_i, x_j⟩ along the edges, (n, k)."""
+
+    def graph_terms(self, x: Graph, y: Graph, e: Floats | None, f: Floats | None) -> GraphTerms:
+        """Return sums over shared edges, e and f being the graphs' edge values."""
+
+    def list_terms(
+        self, x: Graph, y: Graph, *, cycle: bool = False, lcs: bool = False, edit: bool = False
+    ) -> ListTerms:
+        """Return comparisons of the ordered neighbour lists."""
+
+    def mantel_terms(self, graph: Graph, e: Floats | None) -> MantelTerms:
+        """Return what permutation moments need to know of a graph."""
+
+    def mantel_draws(
+        self, x: Graph, y: Graph, e: Floats | None, f: Floats | None, permutations: Indices
+    ) -> Floats:
+        """Return Σ e_ij f_q(i)q(j) over the edges that relabelled graphs share, per draw."""
+
+    def pair_distances(self, X: Any, i: Indices, j: Indices) -> Floats:
+        """Return the Euclidean distances of the pairs (i, j), from differences."""
+
+
+def column_means(X: Any) -> Floats:
+    """Return the column means in float64, exact for constant columns."""
+    first = np.asarray(X[0], dtype=np.float64)
+    total = np.zeros_like(first)
+    for start in range(0, len(X), 4096):
+        total += (X[start : start + 4096].astype(np.float64) - first).sum(axis=0)
+    return first + total / len(X)

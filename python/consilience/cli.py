@@ -1,0 +1,383 @@
+"""The command line: parse, call, print. A command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import platform
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import click
+
+ALIASES = {
+    "dcor": "distance_correlation",
+    "ii": "information_imbalance",
+    "r2": "linear_regression_r2",
+    "mknn": "mutual_knn",
+    "mle": "dimension_mle",
+    "idcor": "id_correlation",
+}
+REPORTS = ("numpy", "scipy", "torch", "rdkit", "transformers", "onnxruntime", "cupy", "plotly")
+FILE = click.Path(path_type=Path)
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+class _Sentences(click.Group):
+    """Turns what the library says about bad input into one sentence and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from consilience.models import ModelError
+
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # the reader of our output went away; click ends quietly
+            raise
+        except (ValueError, TypeError, OSError, ImportError, ModelError) as error:
+            if ctx.params.get("debug"):
+                raise
+            raise click.ClickException(" ".join(str(error).split())) from error
+
+
+@click.group(cls=_Sentences, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(_installed("consilience") or "not installed", prog_name="consilience")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(debug: bool) -> None:
+    """Measure how far models agree about the world."""
+
+
+# ---- comparing ---------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("x", type=FILE)
+@click.argument("y", type=FILE)
+@click.option("--metrics", default="cknna,cka,dcor", show_default=True, help="Names, by commas.")
+@click.option("--k", type=int, help="Neighbours, for the metrics that have them.")
+@click.option("--backend", default="auto", show_default=True)
+@click.option("--threads", type=int, help="All cores by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def score(
+    x: Path,
+    y: Path,
+    metrics: str,
+    k: int | None,
+    backend: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Score two embeddings (.npy, .safetensors or a store) of the same samples."""
+    chosen = _chosen_metrics(metrics, k)
+    (_, X), (_, Y) = _read_all([x, y])
+    options = {"backend": backend, "n_threads": threads}
+    rows = [_score_row(name, settings, X, Y, options) for name, settings in chosen]
+    if as_json:
+        head = {"x": str(x), "y": str(y), "n_samples": len(X)}
+        click.echo(json.dumps({**head, "scores": rows}, indent=2))
+        return
+    click.echo(_table(("metric", "score", "settings"), map(_score_cells, rows)))
+
+
+@main.command()
+@click.argument("files", type=FILE, nargs=-1, required=True)
+@click.option("--preset", help="A named list of metrics: matter (the default), prh.")
+@click.option("--metrics", help="Names, by commas, instead of a preset.")
+@click.option("--k", type=int, help="Neighbours, with --metrics.")
+@click.option("-o", "--output", type=FILE, default=Path("study"), show_default=True)
+@click.option("--backend", default="auto", show_default=True)
+@click.option("--threads", type=int, help="All cores by default.")
+def matrix(
+    files: tuple[Path, ...],
+    preset: str | None,
+    metrics: str | None,
+    k: int | None,
+    output: Path,
+    backend: str,
+    threads: int | None,
+) -> None:
+    """Compare all pairs of embeddings, with a progress bar."""
+    if preset and metrics:
+        raise ValueError("give --preset or --metrics, not both")
+    if k is not None and not metrics:
+        raise ValueError("--k goes with --metrics; a preset has its own")
+    chosen = _chosen_metrics(metrics, k) if metrics else None
+    _check_names(files)
+    embeddings = dict(_read_all(files))
+
+    from consilience import compare
+
+    how: dict[str, Any] = {"backend": backend, "n_threads": threads, "progress": True}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = compare(embeddings, chosen, preset=preset, **how)
+    for warning in caught:
+        click.echo(f"Note: {warning.message}", err=True)
+    click.echo(f"wrote {result.save(output / 'matrix.json')}")
+    for line in _write_reports(result, output):
+        click.echo(line)
+
+
+def _write_reports(result: Any, output: Path) -> Iterable[str]:
+    from consilience.report import write_report, write_tables
+
+    yield f"wrote {write_tables(result, output)[-1]} and one table per metric"
+    try:
+        page = write_report(result, output / "report.html", title="Agreement of models")
+    except ImportError as error:
+        yield f"no report.html: {error}"
+    else:
+        yield f"wrote {page}"
+
+
+def _check_names(files: Sequence[Path]) -> None:
+    """Refuse two files of one name, and fewer than two, before anything is read."""
+    seen: dict[str, Path] = {}
+    for file in files:
+        if file.stem in seen:
+            raise ValueError(
+                f"{seen[file.stem]} and {file} would both be called {file.stem!r}; rename one"
+            )
+        seen[file.stem] = file
+    if len(seen) < 2:
+        raise ValueError(f"a comparison needs at least two files, got {len(seen)}")
+
+
+def _read_all(files: Sequence[Path]) -> list[tuple[str, Any]]:
+    """Read array files, or stores, which are aligned by sample id."""
+    from consilience import store
+
+    folders = [file for file in files if file.is_dir()]
+    if folders and len(folders) < len(files):
+        other = next(file for file in files if not file.is_dir())
+        raise ValueError(
+            f"{folders[0]} is a store with sample ids and {other} is a plain array; "
+            "give either stores or arrays, as rows cannot be matched between them"
+        )
+    if folders:
+        _, arrays = store.align([store.open(folder) for folder in folders])
+    else:
+        arrays = [store.read_array(file) for file in files]
+    return [(file.stem, array) for file, array in zip(files, arrays, strict=True)]
+
+
+def _chosen_metrics(text: str, k: int | None) -> list[tuple[str, dict[str, Any]]]:
+    """Return (metric, settings) for names such as "cknna,dcor"; k goes where there is a k."""
+    from consilience._validate import check_choice
+    from consilience.metrics import METRICS
+
+    names = [name.strip().replace("-", "_") for name in text.split(",") if name.strip()]
+    if not names:
+        raise ValueError("--metrics names no metric")
+    chosen: list[tuple[str, dict[str, Any]]] = []
+    for short in names:
+        name = ALIASES.get(short, short)
+        if name not in METRICS:
+            check_choice(short, "metric", (*METRICS, *ALIASES))
+        takes_k = "k" in inspect.signature(METRICS[name].function).parameters
+        chosen.append((name, {"k": k} if takes_k and k is not None else {}))
+    if k is not None and not any(settings for _, settings in chosen):
+        raise ValueError(f"--k {k} has no use: none of {', '.join(names)} counts neighbours")
+    return chosen
+
+
+def _score_row(
+    name: str, settings: dict[str, Any], X: Any, Y: Any, options: dict[str, Any]
+) -> dict[str, Any]:
+    from consilience.metrics import METRICS
+
+    found = METRICS[name]
+    row: dict[str, Any] = {"metric": name, "kind": found.kind, "settings": settings}
+    function: Callable[..., Any] = found.function
+    if found.kind == "single":
+        x, y = (float(function(array, **settings, **options)) for array in (X, Y))
+        return {**row, "x": x, "y": y}
+    result = function(X, Y, **settings, **options)
+    if found.kind == "directed":
+        return {**row, "x_to_y": float(result[0]), "y_to_x": float(result[1])}
+    if hasattr(result, "_asdict"):
+        return {**row, **result._asdict()}
+    return {**row, "value": float(result)}
+
+
+def _score_cells(row: dict[str, Any]) -> tuple[str, str, str]:
+    numbers = {key: row[key] for key in row if key not in ("metric", "kind", "settings")}
+    shown = [f"{'' if key == 'value' else key + ' '}{_short(v)}" for key, v in numbers.items()]
+    settings = ", ".join(f"{key}={value}" for key, value in row["settings"].items())
+    return row["metric"], "   ".join(shown), settings
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+# ---- what there is -----------------------------------------------------------------------
+
+
+@main.command()
+def metrics() -> None:
+    """List the metrics."""
+    from consilience.metrics import METRICS
+
+    short = {name: alias for alias, name in ALIASES.items()}
+    rows = [
+        (name, short.get(name, ""), m.kind, _bounds(m.bounds), m.summary)
+        for name, m in METRICS.items()
+    ]
+    click.echo(_table(("metric", "short", "kind", "range", "what it is"), rows))
+
+
+def _bounds(bounds: tuple[float, float]) -> str:
+    return f"{bounds[0]:g} to {bounds[1]:g}"
+
+
+@main.command()
+def models() -> None:
+    """List the models and what each still needs."""
+    from consilience.models import MODELS, available
+
+    rows = [
+        (m.name, m.modality, m.representation, str(m.width), m.license, available(m) or "ready")
+        for m in MODELS.values()
+    ]
+    click.echo(_table(("model", "reads", "needs", "width", "licence", "state"), rows))
+
+
+@main.command()
+def datasets() -> None:
+    """List the datasets and what each still needs."""
+    from consilience.datasets import DATASETS, missing
+
+    rows = [
+        (d.name, d.modality, ", ".join(d.columns), d.license, missing(d) or "ready", d.summary)
+        for d in DATASETS.values()
+    ]
+    click.echo(_table(("dataset", "of", "columns", "licence", "state", "what it is"), rows))
+
+
+@main.command()
+def doctor() -> None:
+    """Say what this machine can run, and why not what it cannot."""
+    from consilience import datasets, models
+
+    click.echo(f"consilience   {_installed('consilience') or 'not installed'}")
+    click.echo(f"python        {platform.python_version()} ({sys.executable})")
+    click.echo(f"machine       {platform.system()} {platform.machine()}, {_cores()} cores")
+    click.echo(f"cpu           {', '.join(_cpu_features()) or 'features unknown'}")
+    for line in _engine_lines():
+        click.echo(line)
+    for package in REPORTS:
+        click.echo(f"{package:<13} {_installed(package) or 'not installed'}")
+    for name, entry in datasets.DATASETS.items():
+        click.echo(f"dataset {name}: {datasets.missing(entry) or 'ready'}")
+    for name, found in models.MODELS.items():
+        click.echo(f"model {name}: {models.available(found) or 'ready'}")
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cpu_features() -> list[str]:
+    """Return the vector units that matter here, where the system tells."""
+    try:
+        words = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    except OSError:
+        return []
+    return [name for name in ("avx2", "fma", "avx512f", "asimd", "sve") if name in words]
+
+
+def _engine_lines() -> Iterable[str]:
+    """Try every backend on a small array; a broken build is a finding here, not an error."""
+    try:
+        import numpy as np
+
+        from consilience import _core
+        from consilience.backends import BACKENDS, select
+    except ImportError as error:
+        yield f"engine        cannot be loaded: {error}"
+        return
+    for name in BACKENDS:
+        try:
+            select(name, [np.zeros((4, 2), np.float32)])
+        except (ImportError, RuntimeError, TypeError, ValueError) as error:
+            yield f"backend       {name}: {' '.join(str(error).split())}"
+        else:
+            yield f"backend       {name}: ready"
+    if reason := _core.cuda_missing():
+        yield f"backend       cuda: {reason}"
+
+
+# ---- making embeddings -------------------------------------------------------------------
+
+
+@main.command()
+@click.option("--model", "model_name", required=True, help="See `consilience models`.")
+@click.option("--data", required=True, help="See `consilience datasets`; NAME or NAME:PATH.")
+@click.option("--n", type=int, help="How many samples; all by default.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Which samples.")
+@click.option("--batch-size", type=int, default=16, show_default=True)
+@click.option("-o", "--output", type=FILE, required=True, help="Folder of the store.")
+@click.option("--overwrite", is_flag=True, help="Replace a store that is there.")
+def embed(
+    model_name: str,
+    data: str,
+    n: int | None,
+    seed: int,
+    batch_size: int,
+    output: Path,
+    overwrite: bool,
+) -> None:
+    """Embed a dataset with one model and write a store."""
+    from consilience.study.embed import embed_to_store
+
+    stored = embed_to_store(
+        model_name, data, output, n=n, seed=seed, batch_size=batch_size, overwrite=overwrite
+    )
+    seconds = stored.manifest.extra["seconds"]
+    rows, width = stored.shape
+    click.echo(f"wrote {rows} x {width} {stored.dtype} to {output} in {seconds:.1f} s")
+
+
+@main.command()
+@click.option("--n", type=int, default=500, show_default=True, help="How many molecules.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Which molecules.")
+@click.option("--models", "names", help="Names, by commas; all by default.")
+@click.option("--workers", type=int, default=2, show_default=True, help="Models at a time.")
+@click.option("-o", "--output", type=FILE, default=Path("demo"), show_default=True)
+def demo(n: int, seed: int, names: str | None, workers: int, output: Path) -> None:
+    """Compare real models on real molecules and write a report."""
+    from consilience.study.demo import run_demo
+
+    chosen = [name.strip() for name in names.split(",")] if names else None
+    result = run_demo(
+        output,
+        n=n,
+        seed=seed,
+        models=chosen,
+        workers=workers,
+        say=lambda line: click.echo(line),
+    )
+    click.echo(repr(result))
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Lay out rows in columns as wide as they need."""
+    lines = [tuple(head), *map(tuple, rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )

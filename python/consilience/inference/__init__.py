@@ -1,0 +1,1 @@
+"""Nulls, calibration and intervals. Knows terms, not models."""

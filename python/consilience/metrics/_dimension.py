@@ -1,0 +1,95 @@
+"""Formulas of intrinsic dimension, from distances to the nearest neighbours."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from consilience.terms import Floats
+
+
+def ratios_of_two(nearest: Floats, name: str) -> tuple[Floats, int]:
+    """Return log(r2 / r1) of the rows where 0 < r1 < r2, and how many rows were dropped."""
+    r1, r2 = nearest[:, 0], nearest[:, 1]
+    usable = (r1 > 0.0) & (r2 > r1)
+    dropped = int(len(r1) - usable.sum())
+    if usable.sum() < 3:
+        raise ValueError(
+            f"`{name}`: only {int(usable.sum())} samples have two neighbours at different, "
+            "positive distances; remove duplicates"
+        )
+    return np.log(r2[usable]) - np.log(r1[usable]), dropped
+
+
+def twonn_fit(log_ratios: Floats, discard: float) -> float:
+    """Return the slope through the origin of -log(1 - F) on log(r2 / r1).
+
+    F = i / N over the sorted ratios; the largest `discard` share is left out.
+    """
+    x = np.sort(log_ratios)
+    n = len(x)
+    kept = max(2, min(n - 1, int(n * (1.0 - discard))))
+    y = -np.log1p(-np.arange(1, n + 1)[:kept] / n)
+    x = x[:kept]
+    return float(x @ y / (x @ x))
+
+
+def twonn_mle(log_ratios: Floats) -> float:
+    """Return (N - 1) / Σ log(r2 / r1)."""
+    return (len(log_ratios) - 1.0) / float(log_ratios.sum())
+
+
+def gride_mle(log_ratios: Floats, n1: int, n2: int) -> float:
+    r"""Return the d that maximises the likelihood of μ = r_{n2} / r_{n1}.
+
+    The density is :math:`d (\mu^d - 1)^{n_2 - n_1 - 1} / (B \mu^{(n_2 - 1) d + 1})`; its score
+    falls in d, and the root is bracketed and bisected by Brent's method.
+    """
+    from scipy.optimize import brentq
+
+    n, gap = len(log_ratios), n2 - n1 - 1
+    total = float(log_ratios.sum())
+    if gap == 0:
+        return n / ((n2 - 1.0) * total)
+
+    def slope(d: float) -> float:
+        # d/dd of gap log(μ^d - 1) is gap log(μ) / (1 - μ^-d)
+        between = float((log_ratios / -np.expm1(-d * log_ratios)).sum())
+        return n / d + gap * between - (n2 - 1.0) * total
+
+    low, high = 1e-3, 1.0
+    while slope(high) > 0.0:
+        low, high = high, 2.0 * high
+        if high > 1e9:
+            raise ValueError("the ratios of distances are all but 1: no dimension fits")
+    while slope(low) < 0.0:
+        low /= 2.0
+    return float(brentq(slope, low, high, xtol=1e-12, rtol=8.9e-16))
+
+
+def inverse_dimensions(distances: Floats, name: str) -> tuple[Floats, int]:
+    """Return the inverse of Levina and Bickel's estimates, and how many rows were dropped.
+
+    They are Σ_{j<k} log(r_k / r_j) / (k - 1), for the rows with r_1 > 0.
+    """
+    usable = distances[:, 0] > 0.0
+    kept = distances[usable]
+    dropped = int(len(distances) - len(kept))
+    if len(kept) == 0:
+        raise ValueError(f"`{name}`: every sample has a duplicate; remove duplicates")
+    logs = np.log(kept)
+    inverse = logs[:, -1] - logs[:, :-1].mean(axis=1)
+    return inverse, dropped
+
+
+def joint_information(i_x: float, i_y: float, i_xy: float) -> float:
+    """Return (I_X + I_Y - I_XY) / max(I_X, I_Y)."""
+    return (i_x + i_y - i_xy) / max(i_x, i_y)
+
+
+def check_finite_dimension(value: float, name: str) -> float:
+    """Return `value` if it is a number."""
+    if not math.isfinite(value):
+        raise ValueError(f"`{name}`: its neighbours are all at one distance: no dimension fits")
+    return value

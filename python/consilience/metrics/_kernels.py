@@ -1,0 +1,110 @@
+"""Inner products of two n × n matrices, centred in the two usual ways, from their sums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from consilience.terms import CenteredMoments, Floats, PairSums
+
+
+def u_centered_product(ab: float, rows_a: Floats, rows_b: Floats) -> float:
+    """Return Σ_{i≠j} Ã_ij B̃_ij / (n (n-3)), Ã U-centred (Székely and Rizzo 2014).
+
+    With rows of kernels this is Song et al. 2012's unbiased HSIC (equation 5), with rows of
+    distances the unbiased squared distance covariance.
+
+    ab : Σ_{i≠j} a_ij b_ij;  rows_a : Σ_{j≠i} a_ij
+    """
+    n = len(rows_a)
+    total_a, total_b = float(rows_a.sum()), float(rows_b.sum())
+    centered = ab + total_a * total_b / ((n - 1.0) * (n - 2.0))
+    centered -= 2.0 * float(rows_a @ rows_b) / (n - 2.0)
+    return centered / (n * (n - 3.0))
+
+
+def double_centered_product(ab: float, rows_a: Floats, rows_b: Floats) -> float:
+    """Return Σ_ij (HAH)_ij (HBH)_ij, H = I - 11ᵀ/n; sums and rows include the diagonal."""
+    n = len(rows_a)
+    total_a, total_b = float(rows_a.sum()), float(rows_b.sum())
+    return ab - 2.0 * float(rows_a @ rows_b) / n + total_a * total_b / (float(n) * n)
+
+
+@dataclass(frozen=True)
+class CenteredKernels:
+    """What HSIC-like statistics read of two kernels (or distance matrices) A and B.
+
+    xy, xx, yy : Σ_ij (HAH)_ij (HBH)_ij and so on
+    u_xy, u_xx, u_yy : their U-centred counterparts
+    trace, diagonal_squares : Σ (HAH)_ii and Σ (HAH)_ii² of A and of B
+    """
+
+    n: int
+    xy: float
+    xx: float
+    yy: float
+    u_xy: float
+    u_xx: float
+    u_yy: float
+    trace: tuple[float, float]
+    diagonal_squares: tuple[float, float]
+
+
+def of_sums(sums: PairSums) -> CenteredKernels:
+    """Return the centred products of two functions of pairs of samples."""
+    n = sums.n_samples
+    d = sums.diagonal
+    a, b = sums.rows_a + d, sums.rows_b + d
+    centered_diagonals = [d - 2.0 * rows / n + rows.sum() / (float(n) * n) for rows in (a, b)]
+    u_xy = u_xx = u_yy = np.nan
+    if n > 3:
+        u_xy = u_centered_product(sums.ab, sums.rows_a, sums.rows_b)
+        u_xx = u_centered_product(sums.aa, sums.rows_a, sums.rows_a)
+        u_yy = u_centered_product(sums.bb, sums.rows_b, sums.rows_b)
+    return CenteredKernels(
+        n,
+        double_centered_product(sums.ab + n * d * d, a, b),
+        double_centered_product(sums.aa + n * d * d, a, a),
+        double_centered_product(sums.bb + n * d * d, b, b),
+        u_xy,
+        u_xx,
+        u_yy,
+        (float(centered_diagonals[0].sum()), float(centered_diagonals[1].sum())),
+        (
+            float(centered_diagonals[0] @ centered_diagonals[0]),
+            float(centered_diagonals[1] @ centered_diagonals[1]),
+        ),
+    )
+
+
+def of_moments(xy: CenteredMoments, xx: CenteredMoments, yy: CenteredMoments) -> CenteredKernels:
+    """Return the centred products of linear kernels, without an n × n matrix.
+
+    With centred rows, K = XXᵀ is double-centred as it is and K_ii = ‖x_i‖², so its row sums
+    without the diagonal are -‖x_i‖².
+    """
+    n = xy.n_samples
+
+    def frobenius(m: CenteredMoments) -> float:
+        return float(np.vdot(m.xy, m.xy))
+
+    def unbiased(m: CenteredMoments) -> float:
+        if n < 4:
+            return np.nan
+        centered = frobenius(m) - m.norms_xy
+        centered += m.norms_x * m.norms_y / ((n - 1.0) * (n - 2.0))
+        centered -= 2.0 * m.norms_xy / (n - 2.0)
+        return centered / (n * (n - 3.0))
+
+    return CenteredKernels(
+        n,
+        frobenius(xy),
+        frobenius(xx),
+        frobenius(yy),
+        unbiased(xy),
+        unbiased(xx),
+        unbiased(yy),
+        (xx.norms_x, yy.norms_x),
+        (xx.norms_xy, yy.norms_xy),
+    )

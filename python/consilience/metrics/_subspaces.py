@@ -1,0 +1,69 @@
+"""Principal subspaces from cross-moments: what CCA and its kin are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from consilience.terms import CenteredMoments, Floats
+
+
+def check_rcond(rcond: float) -> None:
+    """Raise unless `rcond` is a share."""
+    if not 0.0 < rcond < 1.0:
+        raise ValueError(f"`rcond` must be in (0, 1), got {rcond}")
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """Principal axes of a set, largest first, without those below the cut-off.
+
+    axes : (d, rank), orthonormal;  lengths : (rank,), singular values of the centred set
+    dropped : directions left out as numerically empty
+    """
+
+    axes: Floats
+    lengths: Floats
+    dropped: int
+
+    @property
+    def rank(self) -> int:
+        return len(self.lengths)
+
+    def first(self, rank: int) -> Subspace:
+        """Return the subspace of the first `rank` axes."""
+        return Subspace(self.axes[:, :rank], self.lengths[:rank], self.dropped)
+
+    def rank_of_variance(self, share: float) -> int:
+        """Return how few axes hold at least this share of the variance."""
+        held = np.cumsum(self.lengths**2)
+        return int(np.searchsorted(held, share * held[-1] * (1.0 - 1e-12)) + 1)
+
+
+def subspace(moments: CenteredMoments, rcond: float) -> Subspace:
+    """Return the principal axes with singular values above `rcond` times the largest."""
+    values, vectors = np.linalg.eigh((moments.xy + moments.xy.T) / 2.0)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    most = min(len(values), moments.n_samples - 1)
+    kept = values[:most] > values[0] * rcond * rcond
+    rank = int(kept.sum())
+    return Subspace(vectors[:, :rank], np.sqrt(values[:rank]), len(values) - rank)
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """Canonical correlations, largest first, and X's side of them in its principal axes.
+
+    correlations : (r,);  left : (rank_x, r), unit vectors over X's whitened axes
+    """
+
+    correlations: Floats
+    left: Floats
+
+
+def canonical(xy: Floats, x: Subspace, y: Subspace) -> Canonical:
+    """Return the canonical correlations of two principal subspaces."""
+    whitened = (x.axes.T @ xy @ y.axes) / np.outer(x.lengths, y.lengths)
+    left, correlations, _ = np.linalg.svd(whitened, full_matrices=False)
+    return Canonical(np.minimum(correlations, 1.0), left)

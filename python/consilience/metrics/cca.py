@@ -1,0 +1,98 @@
+"""Canonical correlation analysis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from consilience._evaluate import score
+from consilience.metrics._registry import MetricSettings, Score, metric
+from consilience.metrics._subspaces import canonical, check_rcond, subspace
+from consilience.needs import MomentNeed, Normalize, View
+
+
+@dataclass(frozen=True)
+class Cca(MetricSettings):
+    """Settings of `cca`."""
+
+    rcond: float = 1e-6
+    normalize: Normalize = "none"
+    least_samples = 3
+
+    def __post_init__(self) -> None:
+        check_rcond(self.rcond)
+
+    def needs(self) -> tuple[MomentNeed, ...]:
+        """Return the terms the formula reads."""
+        return (MomentNeed(View(self.normalize)),)
+
+    def score(self, terms: Any, a: int, b: int) -> Score:
+        """Return the score of models a and b."""
+        (need,) = self.needs()
+        x, y = (subspace(terms.moments(m, m, need), self.rcond) for m in (a, b))
+        found = canonical(terms.moments(a, b, need).xy, x, y)
+        details = {"dropped_a": float(x.dropped), "dropped_b": float(y.dropped)}
+        return Score(float(found.correlations.mean()), details=details)
+
+
+@metric(
+    Cca,
+    bounds=(0.0, 1.0),
+    invariant_to={
+        "translation",
+        "rotation",
+        "isotropic_scaling",
+        "feature_scaling",
+        "sample_order",
+    },
+)
+def cca(
+    X: Any,
+    Y: Any,
+    *,
+    rcond: float = 1e-6,
+    normalize: Normalize = "none",
+    backend: str = "auto",
+    n_threads: int | None = None,
+) -> float:
+    r"""Canonical correlation analysis: the mean canonical correlation.
+
+    .. math:: \frac{1}{r} \sum_{l \le r} \rho_l, \qquad r = \min(\mathrm{rank} X, \mathrm{rank} Y)
+
+    Parameters
+    ----------
+    X, Y : arrays of shape (n_samples, n_features_x) and (n_samples, n_features_y)
+        Row i of X and row i of Y come from the same sample.
+    rcond : float
+        Directions with a singular value below this share of the largest are left out.
+    normalize : "none", "l2", "max" or "zscore"
+    backend, n_threads : how to run; no result depends on the number of threads.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 1 if either set is a linear image of the other. With n_features near
+        n_samples it is 1 for any data: use `svcca` or more samples.
+
+    Raises
+    ------
+    ValueError
+        On fewer than 3 samples, a constant embedding.
+
+    Notes
+    -----
+    O(n_samples · n_features²) time and O(n_features²) memory, from the moments alone.
+
+    References
+    ----------
+    [hotelling1936]_, [raghu2017]_
+
+    Examples
+    --------
+    >>> import numpy as np, consilience as cs
+    >>> X = np.random.default_rng(0).standard_normal((60, 4))
+    >>> round(cs.cca(X, X @ np.diag([1, 2, 3, 4])), 6)
+    1.0
+    """
+    settings = Cca(rcond, normalize)
+    return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)

@@ -1,0 +1,90 @@
+"""Intrinsic dimension from two neighbours of any order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from consilience._evaluate import score_one
+from consilience._validate import check_integer
+from consilience.metrics._dimension import gride_mle, ratios_of_two
+from consilience.metrics._registry import MetricSettings, Score, metric
+from consilience.needs import GraphNeed, Normalize, View
+
+
+@dataclass(frozen=True)
+class Gride(MetricSettings):
+    """Settings of `gride`."""
+
+    n1: int = 1
+    n2: int = 2
+    normalize: Normalize = "none"
+
+    def __post_init__(self) -> None:
+        check_integer(self.n1, "n1", 1)
+        check_integer(self.n2, "n2", self.n1 + 1)
+
+    def needs(self) -> tuple[GraphNeed, ...]:
+        """Return the terms the formula reads."""
+        return (GraphNeed(View(self.normalize), "l2", self.n2),)
+
+    def score(self, terms: Any, a: int, b: int | None = None) -> Score:
+        """Return the dimension of model a."""
+        distances = terms.graph(a, self.needs()[0]).distances
+        ratios, dropped = ratios_of_two(distances[:, [self.n1 - 1, self.n2 - 1]], terms.name(a))
+        return Score(gride_mle(ratios, self.n1, self.n2), details={"rows_dropped": float(dropped)})
+
+
+@metric(
+    Gride,
+    kind="single",
+    bounds=(0.0, float("inf")),
+    invariant_to={"translation", "rotation", "isotropic_scaling", "sample_order"},
+)
+def gride(
+    X: Any,
+    *,
+    n1: int = 1,
+    n2: int = 2,
+    normalize: Normalize = "none",
+    backend: str = "auto",
+    n_threads: int | None = None,
+) -> float:
+    r"""Generalised ratios intrinsic dimension: from the neighbours of orders n1 and n2.
+
+    The d of highest likelihood for :math:`\mu = r_{n_2} / r_{n_1}`, of density
+    :math:`d (\mu^d - 1)^{n_2 - n_1 - 1} / (B(n_2 - n_1, n_1)\, \mu^{(n_2 - 1) d + 1})`.
+
+    Parameters
+    ----------
+    X : array of shape (n_samples, n_features)
+    n1, n2 : int
+        Orders of the two neighbours, 1 ≤ n1 < n2 < n_samples; larger ones look at a larger
+        scale.
+    normalize : "none", "l2", "max" or "zscore"
+    backend, n_threads : how to run; no result depends on the number of threads.
+
+    Returns
+    -------
+    float
+        The number of dimensions the data fill at that scale.
+
+    Raises
+    ------
+    ValueError
+        If the orders are out of range, or fewer than 3 samples have such neighbours at
+        different, positive distances.
+
+    References
+    ----------
+    [denti2022]_
+
+    Examples
+    --------
+    >>> import numpy as np, consilience as cs
+    >>> X = np.random.default_rng(0).standard_normal((2000, 1)) @ np.ones((1, 9))
+    >>> 0.9 < cs.gride(X, n1=8, n2=16) < 1.1
+    True
+    """
+    settings = Gride(n1, n2, normalize)
+    return float(score_one(settings, X, backend=backend, n_threads=n_threads).value)

@@ -1,0 +1,143 @@
+"""Intrinsic-dimension correlation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from consilience._evaluate import terms_of
+from consilience._validate import check_integer
+from consilience.metrics._dimension import joint_information, ratios_of_two, twonn_fit
+from consilience.metrics._registry import MetricSettings, Score, metric
+from consilience.needs import GraphNeed, JointNeed, View
+from consilience.terms import Floats
+
+ZSCORE = View("zscore")
+DISCARD = 0.1
+
+
+class IdCorrelation(NamedTuple):
+    """I_d correlation and its permutation p-value (None if no permutations were asked for)."""
+
+    value: float
+    p_value: float | None
+
+
+@dataclass(frozen=True)
+class IdCorrelationSettings(MetricSettings):
+    """Settings of `id_correlation` in `compare`; permutations cost a sweep each."""
+
+    permutations: int = 0
+    seed: int = 0
+    least_samples = 4
+
+    def __post_init__(self) -> None:
+        check_integer(self.permutations, "permutations", 0)
+        check_integer(self.seed, "seed", 0)
+
+    def needs(self) -> tuple[GraphNeed | JointNeed, ...]:
+        """Return the terms the formula reads."""
+        return (GraphNeed(ZSCORE, "l2", 2), JointNeed(ZSCORE))
+
+    def score(self, terms: Any, a: int, b: int) -> Score:
+        """Return the score of models a and b."""
+        graph, joint = self.needs()
+        i_x, i_y = (_dimension(terms.graph(m, graph).distances, terms.name(m)) for m in (a, b))
+        names = f"{terms.name(a)} with {terms.name(b)}"
+        i_xy = _dimension(terms.joint(a, b, joint), names)
+        value = joint_information(i_x, i_y, i_xy)
+        if self.permutations == 0:
+            return Score(value)
+        reached = sum(
+            joint_information(i_x, i_y, _dimension(nearest, names)) >= value
+            for nearest in self._permuted(terms, a, b)
+        )
+        return Score(value, details={"p_value": (1 + reached) / (self.permutations + 1)})
+
+    def _permuted(self, terms: Any, a: int, b: int) -> Any:
+        """Yield the joint nearest distances with b's samples relabelled, a few at a time."""
+        X, Y = terms.values(a, ZSCORE), terms.values(b, ZSCORE)
+        batch = 8
+        for first in range(0, self.permutations, batch):
+            draws = range(first, min(self.permutations, first + batch))
+            sets = [X] + [Y[permutation(terms.n_samples, self.seed, p)] for p in draws]
+            yield from terms.ops.joint_nearest(sets, [(0, s + 1) for s in range(len(draws))])
+
+
+def permutation(n_samples: int, seed: int, draw: int) -> Any:
+    """Return the permutation of one draw, whatever the order of the draws."""
+    bits = np.random.Philox(key=seed, counter=[0, 0, 0, draw])
+    return np.random.Generator(bits).permutation(n_samples)
+
+
+def _dimension(nearest: Floats, name: str) -> float:
+    ratios, _ = ratios_of_two(nearest, name)
+    return twonn_fit(ratios, DISCARD)
+
+
+@metric(
+    IdCorrelationSettings,
+    invariant_to={"translation", "feature_scaling", "sample_order"},
+)
+def id_correlation(
+    X: Any,
+    Y: Any,
+    *,
+    permutations: int = 100,
+    seed: int = 0,
+    backend: str = "auto",
+    n_threads: int | None = None,
+) -> IdCorrelation:
+    r"""Intrinsic-dimension correlation: how much smaller is the joint space than it could be?
+
+    .. math:: \frac{I_X + I_Y - I_{XY}}{\max(I_X, I_Y)}
+
+    with I the TwoNN dimension, of columns scaled to variance 1 and, for XY, side by side.
+
+    Parameters
+    ----------
+    X, Y : arrays of shape (n_samples, n_features_x) and (n_samples, n_features_y)
+        Row i of X and row i of Y come from the same sample.
+    permutations : int
+        Relabellings of Y for the p-value; each costs a sweep over all pairs of samples.
+    seed : int
+    backend, n_threads : how to run; no result depends on the number of threads.
+
+    Returns
+    -------
+    value : float
+        About 1 if either set determines the other smoothly, about 0 if they are independent;
+        as dimensions are estimates, values outside [0, 1] occur.
+    p_value : float or None
+        (1 + #{permuted I_XY not above the observed}) / (permutations + 1).
+
+    Raises
+    ------
+    ValueError
+        If fewer than 3 samples have two neighbours at different, positive distances.
+
+    Notes
+    -----
+    Squared joint distances are sums of the sets' own, so joint neighbours of all pairs of
+    models come from one sweep.
+
+    References
+    ----------
+    [basile2025]_
+
+    Examples
+    --------
+    >>> import numpy as np, consilience as cs
+    >>> X = np.random.default_rng(0).standard_normal((400, 2))
+    >>> cs.id_correlation(X, np.tanh(X), permutations=20).p_value < 0.05
+    True
+    """
+    settings = IdCorrelationSettings(permutations, seed)
+    terms = terms_of(
+        (("X", X), ("Y", Y)), settings.needs(), [(0, 1)], backend=backend, n_threads=n_threads
+    )
+    settings.check(terms)
+    result = settings.score(terms, 0, 1)
+    return IdCorrelation(result.value, result.details.get("p_value"))

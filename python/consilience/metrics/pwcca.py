@@ -1,0 +1,100 @@
+"""Projection-weighted canonical correlation analysis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from consilience._evaluate import score
+from consilience.metrics._registry import MetricSettings, Score, metric
+from consilience.metrics._subspaces import canonical, check_rcond, subspace
+from consilience.needs import MomentNeed, Normalize, View
+
+
+@dataclass(frozen=True)
+class Pwcca(MetricSettings):
+    """Settings of `pwcca`."""
+
+    rcond: float = 1e-6
+    normalize: Normalize = "none"
+    least_samples = 3
+
+    def __post_init__(self) -> None:
+        check_rcond(self.rcond)
+
+    def needs(self) -> tuple[MomentNeed, ...]:
+        """Return the terms the formula reads."""
+        return (MomentNeed(View(self.normalize)),)
+
+    def score(self, terms: Any, a: int, b: int) -> Score:
+        """Return the score of models a and b."""
+        (need,) = self.needs()
+        x, y = (subspace(terms.moments(m, m, need), self.rcond) for m in (a, b))
+        found = canonical(terms.moments(a, b, need).xy, x, y)
+        # <h_l, x_j> = (X^T X w_l)_j with w_l the weights of variate l: axes, lengths and `left`.
+        products = x.axes @ (x.lengths[:, None] * found.left)
+        weights = np.abs(products).sum(axis=0)
+        return Score(float(weights @ found.correlations / weights.sum()))
+
+
+@metric(
+    Pwcca,
+    kind="directed",
+    bounds=(0.0, 1.0),
+    symmetric=False,
+    invariant_to={"translation", "isotropic_scaling", "sample_order"},
+)
+def pwcca(
+    X: Any,
+    Y: Any,
+    *,
+    rcond: float = 1e-6,
+    normalize: Normalize = "none",
+    backend: str = "auto",
+    n_threads: int | None = None,
+) -> float:
+    r"""Projection-weighted CCA: canonical correlations weighted by what they say about X.
+
+    .. math:: \frac{\sum_l \alpha_l \rho_l}{\sum_l \alpha_l}, \qquad
+        \alpha_l = \sum_j |\langle h_l, x_j \rangle|
+
+    with h_l the l-th canonical variate of X and x_j the columns of X.
+
+    Parameters
+    ----------
+    X, Y : arrays of shape (n_samples, n_features_x) and (n_samples, n_features_y)
+        Row i of X and row i of Y come from the same sample.
+    rcond : float
+        Directions with a singular value below this share of the largest are left out.
+    normalize : "none", "l2", "max" or "zscore"
+    backend, n_threads : how to run; no result depends on the number of threads.
+
+    Returns
+    -------
+    float
+        In [0, 1]; weights come from X, so it is not symmetric.
+
+    Raises
+    ------
+    ValueError
+        On fewer than 3 samples, a constant embedding.
+
+    Notes
+    -----
+    O(n_samples · n_features²) time and O(n_features²) memory, from the moments alone.
+
+    References
+    ----------
+    [morcos2018]_
+
+    Examples
+    --------
+    >>> import numpy as np, consilience as cs
+    >>> X = np.random.default_rng(0).standard_normal((60, 4))
+    >>> round(cs.pwcca(X, X @ np.diag([1, 2, 3, 4])), 6)
+    1.0
+    """
+    settings = Pwcca(rcond, normalize)
+    return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)

@@ -1,0 +1,97 @@
+"""Intrinsic dimension from two neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from consilience._evaluate import score_one
+from consilience._validate import check_choice
+from consilience.metrics._dimension import ratios_of_two, twonn_fit, twonn_mle
+from consilience.metrics._registry import MetricSettings, Score, metric
+from consilience.needs import GraphNeed, Normalize, View
+
+
+@dataclass(frozen=True)
+class Twonn(MetricSettings):
+    """Settings of `twonn`."""
+
+    method: Literal["fit", "mle"] = "fit"
+    discard: float = 0.1
+    normalize: Normalize = "none"
+    least_samples = 4
+
+    def __post_init__(self) -> None:
+        check_choice(self.method, "method", ["fit", "mle"])
+        if not 0.0 <= self.discard < 1.0:
+            raise ValueError(f"`discard` must be in [0, 1), got {self.discard}")
+
+    def needs(self) -> tuple[GraphNeed, ...]:
+        """Return the terms the formula reads."""
+        return (GraphNeed(View(self.normalize), "l2", 2),)
+
+    def score(self, terms: Any, a: int, b: int | None = None) -> Score:
+        """Return the dimension of model a."""
+        graph = terms.graph(a, self.needs()[0])
+        ratios, dropped = ratios_of_two(graph.distances, terms.name(a))
+        value = twonn_fit(ratios, self.discard) if self.method == "fit" else twonn_mle(ratios)
+        return Score(value, details={"rows_dropped": float(dropped)})
+
+
+@metric(
+    Twonn,
+    kind="single",
+    bounds=(0.0, float("inf")),
+    invariant_to={"translation", "rotation", "isotropic_scaling", "sample_order"},
+)
+def twonn(
+    X: Any,
+    *,
+    method: Literal["fit", "mle"] = "fit",
+    discard: float = 0.1,
+    normalize: Normalize = "none",
+    backend: str = "auto",
+    n_threads: int | None = None,
+) -> float:
+    r"""Intrinsic dimension from the distances to the two nearest neighbours.
+
+    With μ = r₂/r₁ sorted and F = i/N: the slope through the origin of
+    :math:`-\log(1 - F)` on :math:`\log \mu`, or :math:`(N - 1) / \sum \log \mu`.
+
+    Parameters
+    ----------
+    X : array of shape (n_samples, n_features)
+    method : "fit" or "mle"
+    discard : float
+        For "fit": share of the largest ratios left out.
+    normalize : "none", "l2", "max" or "zscore"
+    backend, n_threads : how to run; no result depends on the number of threads.
+
+    Returns
+    -------
+    float
+        The number of dimensions the data fill locally.
+
+    Raises
+    ------
+    ValueError
+        If fewer than 3 samples have two neighbours at different, positive distances.
+
+    Notes
+    -----
+    Samples with a duplicate (r₁ = 0) or r₁ = r₂ are dropped; `compare` reports how many. The
+    distance is Euclidean: on squared or cosine distances the dimension would be halved.
+
+    References
+    ----------
+    [facco2017]_
+
+    Examples
+    --------
+    >>> import numpy as np, consilience as cs
+    >>> X = np.random.default_rng(0).standard_normal((2000, 2)) @ np.ones((2, 9))
+    >>> 0.9 < cs.twonn(X) < 1.1
+    True
+    """
+    settings = Twonn(method, discard, normalize)
+    return float(score_one(settings, X, backend=backend, n_threads=n_threads).value)

@@ -1,0 +1,1 @@
+"""Comparisons of many models: the only room that sees store, backends and metrics together."""

@@ -1,0 +1,76 @@
+"""Preparation of an embedding: clip, then normalise, in float64."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from array_api_compat import array_namespace
+
+from consilience._validate import Embedding, check_choice
+from consilience.needs import View
+
+NORMALIZATIONS = ("none", "l2", "max", "zscore")
+
+
+def check_view(view: View) -> None:
+    """Raise ValueError unless the settings of `view` make sense."""
+    check_choice(view.normalize, "normalize", NORMALIZATIONS)
+    q = view.clip_quantile
+    if q is not None and not 0.0 < q <= 1.0:
+        raise ValueError(f"`clip_quantile` must be in (0, 1], got {q}")
+
+
+def prepare(embedding: Embedding, view: View) -> Any:
+    """Return the values as `view` wants them; the array itself if it wants nothing.
+
+    l2 : rows of length 1;  max : rows divided by their largest absolute value;
+    zscore : columns of mean 0 and variance 1, constant columns 0;
+    clip_quantile=q : entries clipped to ± the q-quantile of all absolute values, first.
+    """
+    X = embedding.values
+    if view == View():
+        return X
+    xp = array_namespace(X)
+    X = xp.astype(X, xp.float64)
+    if view.clip_quantile is not None:
+        limit = _quantile(xp, xp.reshape(xp.abs(X), (-1,)), view.clip_quantile)
+        X = xp.clip(X, -limit, limit)
+    if view.normalize == "l2":
+        # In two steps, so that no square over- or underflows.
+        X = _divide_rows(xp, X, xp.max(xp.abs(X), axis=1, keepdims=True), embedding.name)
+        X = X / xp.sqrt(xp.sum(X * X, axis=1, keepdims=True))
+    elif view.normalize == "max":
+        X = _divide_rows(xp, X, xp.max(xp.abs(X), axis=1, keepdims=True), embedding.name)
+    elif view.normalize == "zscore":
+        X = X - X[:1, :]
+        X = X - xp.mean(X, axis=0, keepdims=True)
+        deviation = xp.sqrt(xp.mean(X * X, axis=0, keepdims=True))
+        X = X / xp.where(deviation > 0, deviation, xp.ones_like(deviation))
+    if bool(xp.all(xp.max(X, axis=0) == xp.min(X, axis=0))):
+        raise ValueError(
+            f"`{embedding.name}` is constant after normalize={view.normalize!r}: all rows "
+            "become equal; choose another normalisation"
+        )
+    return X
+
+
+def _divide_rows(xp: Any, X: Any, lengths: Any, name: str) -> Any:
+    zero = xp.reshape(lengths == 0, (-1,))
+    if bool(xp.any(zero)):
+        row = int(xp.argmax(xp.astype(zero, xp.int32)))
+        raise ValueError(
+            f"`{name}` has a zero row (row {row}), which has no direction; drop it, or use "
+            'normalize="none" or "zscore"'
+        )
+    return X / lengths
+
+
+def _quantile(xp: Any, values: Any, q: float) -> float:
+    """Return the q-quantile with linear interpolation, as numpy.quantile does."""
+    ordered = xp.sort(values)
+    place = q * (int(values.shape[0]) - 1)
+    below = math.floor(place)
+    above = min(below + 1, int(values.shape[0]) - 1)
+    low, high = float(ordered[below]), float(ordered[above])
+    return low + (high - low) * (place - below)

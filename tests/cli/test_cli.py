@@ -1,0 +1,210 @@
+"""The command line: what it prints, and one sentence with an exit code on bad input."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import consilience as cs
+from consilience import store
+from consilience.cli import ALIASES, main
+from consilience.metrics import METRICS, PRESETS
+
+
+@pytest.fixture
+def run():
+    def call(*arguments):
+        return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+    return call
+
+
+@pytest.fixture
+def arrays():
+    rng = np.random.default_rng(0)
+    shared = rng.standard_normal((60, 4))
+    return {
+        name: np.hstack([shared, rng.standard_normal((60, width))]).astype(np.float32)
+        for name, width in (("a", 3), ("b", 5), ("c", 2))
+    }
+
+
+@pytest.fixture
+def files(tmp_path, arrays):
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    return [tmp_path / f"{name}.npy" for name in arrays]
+
+
+def sentence(result):
+    """Return the one line that a failed command says, having made sure it is one."""
+    assert result.exit_code == 1, result.output
+    assert isinstance(result.exception, SystemExit), "a traceback would have been shown"
+    line = result.output.strip()
+    assert line.startswith("Error: ")
+    assert "\n" not in line
+    return line
+
+
+# ---- score -------------------------------------------------------------------------------
+
+
+def test_score_prints_a_table(run, files, arrays):
+    result = run("score", *files[:2], "--metrics", "cknna,cka,dcor", "--k", 5)
+    assert result.exit_code == 0, result.output
+    expected = cs.cknna(arrays["a"], arrays["b"], k=5)
+    lines = result.output.splitlines()
+    assert lines[0].split() == ["metric", "score", "settings"]
+    assert lines[1].split() == ["cknna", f"{expected:.4f}", "k=5"]
+    assert [line.split()[0] for line in lines[1:]] == ["cknna", "cka", "distance_correlation"]
+
+
+def test_score_as_json_has_all_digits_and_every_kind(run, files, arrays):
+    result = run("score", *files[:2], "--metrics", "cka,ii,twonn,id-correlation", "--json")
+    assert result.exit_code == 0, result.output
+    X, Y = arrays["a"], arrays["b"]
+    said = json.loads(result.output)
+    cka, ii, twonn, correlation = said["scores"]
+    assert said["n_samples"] == 60
+    assert cka["value"] == cs.cka(X, Y)
+    assert (ii["x_to_y"], ii["y_to_x"]) == tuple(cs.information_imbalance(X, Y))
+    assert (twonn["x"], twonn["y"]) == (cs.twonn(X), cs.twonn(Y))
+    assert correlation["value"] == cs.id_correlation(X, Y).value
+    assert 0 < correlation["p_value"] <= 1
+
+
+def test_k_is_given_only_to_metrics_that_count_neighbours(run, files):
+    result = run("score", *files[:2], "--metrics", "cka,mutual_knn", "--k", 7, "--json")
+    settings = {row["metric"]: row["settings"] for row in json.loads(result.output)["scores"]}
+    assert settings == {"cka": {}, "mutual_knn": {"k": 7}}
+
+
+def test_every_alias_names_a_metric():
+    assert set(ALIASES.values()) <= METRICS.keys()
+    assert not ALIASES.keys() & METRICS.keys()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--metrics", "cnkna"], "did you mean 'cknna'?"),
+        (["--metrics", ","], "names no metric"),
+        (["--metrics", "cka", "--k", 5], "none of cka counts neighbours"),
+        (["--metrics", "mutual_knn", "--k", 60], "k"),
+        (["--metrics", "mutual_knn", "--k", 0], "k"),
+        (["--backend", "gpu"], "'gpu'"),
+    ],
+)
+def test_score_refuses_in_one_sentence(run, files, arguments, expected):
+    assert expected in sentence(run("score", *files[:2], *arguments))
+
+
+def test_score_names_the_file_it_cannot_use(run, files, tmp_path):
+    np.save(tmp_path / "o.npy", np.array([[{}]], dtype=object), allow_pickle=True)
+    assert "o.npy holds pickled" in sentence(run("score", files[0], tmp_path / "o.npy"))
+    files[1].write_bytes(files[1].read_bytes()[:300])
+    assert "b.npy is truncated" in sentence(run("score", *files[:2]))
+    assert "missing.npy does not exist" in sentence(run("score", files[0], "missing.npy"))
+
+
+def test_score_refuses_rows_that_do_not_match(run, files, arrays):
+    np.save(files[1], arrays["b"][:-1])
+    line = sentence(run("score", *files[:2]))
+    assert "60" in line
+    assert "59" in line
+
+
+def test_debug_shows_the_traceback(run, files):
+    result = run("--debug", "score", *files[:2], "--metrics", "cnkna")
+    assert isinstance(result.exception, ValueError)
+
+
+# ---- matrix ------------------------------------------------------------------------------
+
+
+def test_matrix_writes_scores_and_tables(run, files, tmp_path, arrays):
+    output = tmp_path / "study"
+    result = run("matrix", *files, "--metrics", "cknna,ii,twonn", "--k", 5, "-o", output)
+    assert result.exit_code == 0, result.output
+    matrix = cs.load(output / "matrix.json")
+    assert matrix.names == ("a", "b", "c")
+    label = next(label for label in matrix.metrics if matrix.scores[label].metric == "cknna")
+    assert matrix[label][0, 1] == pytest.approx(cs.cknna(arrays["a"], arrays["b"], k=5))
+    assert (output / "scores_long.csv").exists()
+
+
+def test_matrix_writes_a_page_where_it_can(run, files, tmp_path):
+    pytest.importorskip("jinja2")
+    pytest.importorskip("plotly")
+    result = run("matrix", *files, "--metrics", "cknna,cka", "-o", tmp_path / "study")
+    assert result.exit_code == 0, result.output
+    assert "cknna" in (tmp_path / "study" / "report.html").read_text()
+
+
+def test_matrix_aligns_stores_by_sample_id(run, arrays, tmp_path):
+    ids = [f"s{i}" for i in range(60)]
+    for name, step in (("a", 1), ("b", -1)):
+        rows = [(ids[::step], arrays[name][::step])]
+        store.write(tmp_path / name, rows, model=name, dataset={})
+    result = run(
+        "matrix", tmp_path / "a", tmp_path / "b", "--metrics", "cka", "-o", tmp_path / "study"
+    )
+    assert result.exit_code == 0, result.output
+    matrix = cs.load(tmp_path / "study" / "matrix.json")
+    expected = cs.cka(arrays["a"], arrays["b"])
+    assert matrix[matrix.metrics[0]][0, 1] == pytest.approx(expected)
+
+
+def test_matrix_refuses_in_one_sentence(run, files, tmp_path, arrays):
+    other = tmp_path / "sub" / "a.npy"
+    other.parent.mkdir()
+    np.save(other, arrays["a"])
+    assert "would both be called 'a'" in sentence(run("matrix", *files, other))
+    assert "at least two files" in sentence(run("matrix", files[0]))
+    assert "did you mean 'matter'?" in sentence(run("matrix", *files, "--preset", "mater"))
+    assert "not both" in sentence(run("matrix", *files, "--preset", "matter", "--metrics", "cka"))
+    store.write(tmp_path / "s", [(["x"], arrays["a"][:1])], model="m", dataset={})
+    assert "give either stores or arrays" in sentence(run("matrix", tmp_path / "s", *files))
+
+
+def test_matrix_needs_files(run):
+    result = run("matrix")
+    assert result.exit_code == 2
+    assert "FILES" in result.output
+
+
+# ---- what there is -----------------------------------------------------------------------
+
+
+def test_lists_name_everything(run):
+    from consilience.datasets import DATASETS
+    from consilience.models import MODELS
+
+    for command, names in (("metrics", METRICS), ("models", MODELS), ("datasets", DATASETS)):
+        result = run(command)
+        assert result.exit_code == 0, result.output
+        first = [line.split()[0] for line in result.output.splitlines()[1:]]
+        assert first == list(names)
+
+
+def test_doctor_speaks_of_backends_and_models(run):
+    result = run("doctor")
+    assert result.exit_code == 0, result.output
+    assert "backend       native: ready" in result.output
+    assert "model random: ready" in result.output
+
+
+def test_version_and_module_entry():
+    command = [sys.executable, "-m", "consilience"]
+    result = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("consilience, version ")
+    bad = subprocess.run([*command, "nothing"], capture_output=True, text=True, check=False)
+    assert bad.returncode == 2
+    assert "No such command 'nothing'" in bad.stderr
+
+
+def test_presets_are_offered():
+    assert {"matter", "prh"} <= PRESETS.keys()

@@ -1,0 +1,308 @@
+"""A store gives back what was written, or says which file is not what it was."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from consilience import store
+
+
+@pytest.fixture
+def rows():
+    return np.random.default_rng(0).standard_normal((23, 5)).astype(np.float32)
+
+
+@pytest.fixture
+def ids():
+    return [f"sample-{i}" for i in range(23)]
+
+
+def batches(ids, rows, size=7):
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size], rows[start : start + size]
+
+
+def write(path, ids, rows, **options):
+    return store.write(path, batches(ids, rows), model="m", dataset={"name": "d"}, **options)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ">f4"])
+@pytest.mark.parametrize("shard_bytes", [1, 300, 1 << 20])
+def test_round_trip(tmp_path, ids, rows, dtype, shard_bytes):
+    rows = rows.astype(dtype)
+    write(tmp_path / "s", ids, rows, shard_bytes=shard_bytes)
+    opened = store.open(tmp_path / "s")
+    assert opened.ids == tuple(ids)
+    assert opened.shape == rows.shape
+    assert opened.dtype == rows.dtype.newbyteorder("=")
+    np.testing.assert_array_equal(opened.array(), rows)
+    assert not opened.array().flags.writeable
+    opened.verify()
+
+
+def test_one_shard_is_memory_mapped_on_a_page_boundary(tmp_path, ids, rows):
+    array = write(tmp_path / "s", ids, rows).array()
+    assert isinstance(array, np.memmap)
+    assert array.offset % 4096 == 0
+
+
+def test_the_safetensors_library_reads_the_shards(tmp_path, ids, rows):
+    opened = write(tmp_path / "s", ids, rows)
+    shard = tmp_path / "s" / opened.manifest.shards[0].file
+    tensors = safetensors.numpy.load_file(shard)
+    np.testing.assert_array_equal(tensors["embeddings"], rows)
+
+
+@pytest.mark.parametrize("n_rows", [1, 4, 23, 100])
+def test_blocks_give_all_rows_in_order(tmp_path, ids, rows, n_rows):
+    opened = write(tmp_path / "s", ids, rows, shard_bytes=300)
+    assert len(opened.manifest.shards) > 1
+    parts = list(opened.blocks(n_rows))
+    assert [i for names, _ in parts for i in names] == ids
+    np.testing.assert_array_equal(np.concatenate([part for _, part in parts]), rows)
+
+
+def test_manifest_tells_what_was_embedded(tmp_path, ids, rows):
+    opened = write(tmp_path / "s", ids, rows, versions={"torch": "2"}, extra={"seconds": 1.5})
+    content = json.loads((tmp_path / "s" / "manifest.json").read_text())
+    assert (content["model"], content["n_samples"], content["n_features"]) == ("m", 23, 5)
+    assert content["dataset"] == {"name": "d"}
+    assert content["created"].endswith("+00:00")
+    assert opened.manifest.versions == {"torch": "2"}
+    assert opened.manifest.extra == {"seconds": 1.5}
+
+
+# ---- writing -----------------------------------------------------------------------------
+
+
+def test_an_id_that_comes_twice_is_refused(tmp_path, ids, rows):
+    ids[20] = ids[2]
+    with pytest.raises(ValueError, match="'sample-2' comes twice"):
+        write(tmp_path / "s", ids, rows)
+
+
+@pytest.mark.parametrize("bad", ["", "two\nlines", 7])
+def test_an_id_must_be_one_line_of_text(tmp_path, ids, rows, bad):
+    ids[3] = bad
+    with pytest.raises(ValueError, match="sample id must be"):
+        write(tmp_path / "s", ids, rows)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (np.zeros((3, 5), np.int64), "float16, float32 or float64"),
+        (np.zeros((3, 5)), "every batch must be float32 with 5 features"),
+        (np.zeros((3, 4), np.float32), "every batch must be float32 with 5 features"),
+        (np.zeros((2, 5), np.float32), "3 ids and 2 rows"),
+        (np.zeros(3, np.float32), r"\(n_rows, n_features\)"),
+    ],
+)
+def test_batches_must_fit_together(tmp_path, bad, message):
+    good = (["a"], np.zeros((1, 5), np.float32))
+    with pytest.raises(ValueError, match=message):
+        store.write(tmp_path / "s", [good, (["x", "y", "z"], bad)], model="m", dataset={})
+
+
+def test_nothing_to_write_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no rows"):
+        store.write(tmp_path / "s", [], model="m", dataset={})
+
+
+def test_a_store_is_not_overwritten_unless_asked(tmp_path, ids, rows):
+    write(tmp_path / "s", ids, rows)
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        write(tmp_path / "s", ids, rows)
+    assert write(tmp_path / "s", ids, 2 * rows, overwrite=True).array()[0, 0] == 2 * rows[0, 0]
+
+
+def test_two_writers_do_not_meet(tmp_path, ids, rows):
+    def nested():
+        with pytest.raises(FileExistsError, match="another process"):
+            write(tmp_path / "s", ids, rows)
+        yield ids, rows
+
+    store.write(tmp_path / "s", nested(), model="m", dataset={}).verify()
+
+
+def failing(ids, rows):
+    yield ids[:7], rows[:7]
+    raise RuntimeError("the model failed")
+
+
+def test_a_failed_write_leaves_no_store_and_no_rows(tmp_path, ids, rows):
+    with pytest.raises(RuntimeError):
+        store.write(tmp_path / "s", failing(ids, rows), model="m", dataset={}, shard_bytes=1)
+    with pytest.raises(FileNotFoundError, match=r"no manifest\.json"):
+        store.open(tmp_path / "s")
+    assert not list((tmp_path / "s").glob("rows-*"))
+
+
+def test_a_failed_overwrite_leaves_the_old_store(tmp_path, ids, rows):
+    write(tmp_path / "s", ids, rows)
+    with pytest.raises(RuntimeError):
+        store.write(tmp_path / "s", failing(ids, rows), model="m", dataset={}, overwrite=True)
+    old = store.open(tmp_path / "s")
+    old.verify()
+    np.testing.assert_array_equal(old.array(), rows)
+
+
+def test_what_a_crash_left_is_removed_by_the_next_write(tmp_path, ids, rows):
+    folder = tmp_path / "s"
+    folder.mkdir()
+    left = ["rows-0123abcd-00000.safetensors", "ids-0123abcd.txt", ".manifest.json.99.tmp"]
+    for name in left:
+        (folder / name).write_bytes(b"half a file")
+    (folder / "notes.md").write_text("mine")
+    with pytest.raises(FileNotFoundError):
+        store.open(folder)
+    write(folder, ids, rows)
+    assert not [name for name in left if (folder / name).exists()]
+    assert (folder / "notes.md").exists()
+
+
+def test_readers_keep_their_rows_when_the_store_is_replaced(tmp_path, ids, rows):
+    array = write(tmp_path / "s", ids, rows).array()
+    write(tmp_path / "s", ids, 2 * rows, overwrite=True)
+    np.testing.assert_array_equal(array, rows)
+
+
+WRITE_FOR_EVER = """
+import sys
+import numpy as np
+from consilience import store
+for value in range(1, 1_000_000):
+    rows = np.full((400, 50), value, np.float32)
+    batches = [([f"{value}-{i}" for i in range(400)], rows)]
+    store.write(sys.argv[1], batches, model="m", dataset={}, overwrite=True, shard_bytes=9000)
+    print(value, flush=True)
+"""
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.003, 0.009, 0.02])
+def test_a_writer_killed_at_any_moment_leaves_a_whole_store(tmp_path, delay):
+    command = [sys.executable, "-c", WRITE_FOR_EVER, str(tmp_path / "s")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+        first = writer.stdout.readline()
+        time.sleep(delay)
+        writer.kill()
+    assert first, "the writer never finished a store"
+    opened = store.open(tmp_path / "s")
+    opened.verify()
+    array = opened.array()
+    assert (array == float(opened.ids[0].partition("-")[0])).all()
+
+
+# ---- damage ------------------------------------------------------------------------------
+
+
+def shard_of(opened):
+    return opened.path / opened.manifest.shards[0].file
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, 4096, -1])
+def test_a_truncated_shard_is_found_at_open(tmp_path, ids, rows, keep):
+    shard = shard_of(write(tmp_path / "s", ids, rows))
+    shard.write_bytes(shard.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"rows-.* has \d+ bytes, expected"):
+        store.open(tmp_path / "s")
+
+
+def test_a_missing_shard_is_named(tmp_path, ids, rows):
+    shard_of(write(tmp_path / "s", ids, rows)).unlink()
+    with pytest.raises(FileNotFoundError, match="rows-"):
+        store.open(tmp_path / "s")
+
+
+def test_a_flipped_byte_is_found_by_verify(tmp_path, ids, rows):
+    shard = shard_of(write(tmp_path / "s", ids, rows))
+    content = bytearray(shard.read_bytes())
+    content[-3] ^= 1
+    shard.write_bytes(content)
+    opened = store.open(tmp_path / "s")
+    with pytest.raises(ValueError, match="changed or damaged"):
+        opened.verify()
+
+
+def test_swapped_ids_are_found_at_open(tmp_path, ids, rows):
+    opened = write(tmp_path / "s", ids, rows)
+    file = opened.path / opened.manifest.ids.file
+    text = file.read_text().replace("sample-1\n", "sample-X\n").replace("sample-2\n", "sample-1\n")
+    file.write_text(text.replace("sample-X\n", "sample-2\n"))
+    with pytest.raises(ValueError, match="checksum"):
+        store.open(tmp_path / "s")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c.pop("ids"),
+        lambda c: c.update(format="other"),
+        lambda c: c.update(format_version=99),
+        lambda c: c.update(n_samples=24),
+        lambda c: c.update(n_features=4),
+        lambda c: c.update(dtype="float64"),
+        lambda c: c["shards"][0].update(file="../elsewhere.safetensors"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_is_refused(tmp_path, ids, rows, change):
+    write(tmp_path / "s", ids, rows)
+    file = tmp_path / "s" / "manifest.json"
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"damaged|holds"):
+        store.open(tmp_path / "s")
+
+
+# ---- aligning ----------------------------------------------------------------------------
+
+
+def test_align_brings_rows_into_the_order_of_the_first(tmp_path, ids, rows):
+    order = np.random.default_rng(1).permutation(len(ids))
+    first = write(tmp_path / "a", ids, rows)
+    second = write(tmp_path / "b", [ids[i] for i in order], 10 * rows[order])
+    common, (a, b) = store.align([first, second])
+    assert common == tuple(ids)
+    np.testing.assert_array_equal(b, 10 * a)
+    assert isinstance(a, np.memmap)
+
+
+def test_align_inner_keeps_what_all_have(tmp_path, ids, rows):
+    stores = [
+        write(tmp_path / name, ids[part], rows[part])
+        for name, part in (("a", slice(0, 20)), ("b", slice(5, 23)), ("c", slice(0, 12)))
+    ]
+    common, arrays = store.align(stores, how="inner")
+    assert common == tuple(ids[5:12])
+    for array in arrays:
+        np.testing.assert_array_equal(array, rows[5:12])
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_align_names_a_missing_sample(tmp_path, ids, rows, swap):
+    stores = [write(tmp_path / "a", ids, rows), write(tmp_path / "b", ids[:-2], rows[:-2])]
+    with pytest.raises(ValueError, match=r"b\) lacks sample 'sample-21' .* 2 in all"):
+        store.align(stores[::-1] if swap else stores)
+
+
+@pytest.mark.parametrize("how", ["inner", "error"])
+def test_align_refuses_ids_that_do_not_match_at_all(tmp_path, ids, rows, how):
+    stores = [
+        write(tmp_path / "a", ids, rows),
+        write(tmp_path / "b", [f"{i}!" for i in ids], rows),
+    ]
+    with pytest.raises(ValueError, match="no sample id is common"):
+        store.align(stores, how=how)
+
+
+def test_align_wants_stores_and_a_known_way(tmp_path, ids, rows):
+    with pytest.raises(ValueError, match="at least one"):
+        store.align([])
+    with pytest.raises(ValueError, match="`how` must be one of"):
+        store.align([write(tmp_path / "a", ids, rows)], how="outer")
