@@ -161,7 +161,6 @@ def test_a_row_without_direction(name, place, X, Y):
         ("cka", {"normalize": "l2"}),
         ("cka", {"normalize": "max"}),
         ("mutual_knn", {"normalize": "none", "distance": "cosine"}),
-        ("rsa", {"distance": "cosine"}),
     ],
 )
 def test_a_row_without_direction_where_it_matters(name, options, X, Y):
@@ -440,7 +439,12 @@ def test_compare_names_the_model_that_is_no_embedding(bad, error, X):
 
 @pytest.mark.parametrize(
     ("asked", "meant"),
-    [("mutual_nn", "mutual_knn"), ("cknn", "cknna"), ("dcorr", "dcor"), ("CKA", "cka")],
+    [
+        ("mutual_nn", "mutual_knn"),
+        ("cknn", "cknna"),
+        ("distance_corelation", "distance_correlation"),
+        ("CKA", "cka"),
+    ],
 )
 def test_an_unknown_metric_is_answered_with_the_nearest(asked, meant, X, Y):
     with pytest.raises(ValueError, match=rf"{asked}.*{meant}"):

@@ -26,8 +26,8 @@ void bind_graph_terms(py::module_& m) {
 
   m.def(
       "graph_terms",
-      [](const IndexMatrix& indices_x, const IndexMatrix& indices_y,
-         const std::optional<Matrix>& e, const std::optional<Matrix>& f, int n_threads) {
+      [](const IndexMatrix& indices_x, const IndexMatrix& indices_y, const std::optional<Matrix>& e,
+         const std::optional<Matrix>& f, int n_threads) {
         const NeighborLists x = neighbor_lists(indices_x, indices_x.shape(0), "indices_x");
         const NeighborLists y = neighbor_lists(indices_y, x.n_rows, "indices_y");
         const double* e_data = edge_data(e, indices_x, "e");
@@ -36,9 +36,8 @@ void bind_graph_terms(py::module_& m) {
         py::array_t<index_t> overlap(x.n_rows);
         std::vector<Vector> sums;
         for (int s = 0; s < 6; ++s) sums.emplace_back(x.n_rows);
-        const GraphTerms out{overlap.mutable_data(), sums[0].mutable_data(),
-                             sums[1].mutable_data(), sums[2].mutable_data(),
-                             sums[3].mutable_data(), sums[4].mutable_data(),
+        const GraphTerms out{overlap.mutable_data(), sums[0].mutable_data(), sums[1].mutable_data(),
+                             sums[2].mutable_data(), sums[3].mutable_data(), sums[4].mutable_data(),
                              sums[5].mutable_data()};
         {
           const py::gil_scoped_release no_gil;

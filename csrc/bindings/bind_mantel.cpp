@@ -24,9 +24,8 @@ void bind_mantel(py::module_& m) {
 
   m.def(
       "mantel_draws",
-      [](const IndexMatrix& indices_x, const IndexMatrix& indices_y,
-         const std::optional<Matrix>& e, const std::optional<Matrix>& f,
-         const IndexMatrix& permutations, int n_threads) {
+      [](const IndexMatrix& indices_x, const IndexMatrix& indices_y, const std::optional<Matrix>& e,
+         const std::optional<Matrix>& f, const IndexMatrix& permutations, int n_threads) {
         const NeighborLists x = neighbor_lists(indices_x, indices_x.shape(0), "indices_x");
         const NeighborLists y = neighbor_lists(indices_y, x.n_rows, "indices_y");
         const double* e_data = edge_data(e, indices_x, "e");

@@ -9,24 +9,26 @@ void bind_pair_terms(py::module_& m) {
   m.def(
       "pair_terms",
       [](const std::vector<py::array>& sets, const std::vector<std::string>& functions,
-         const std::vector<double>& gammas, const std::vector<double>& centers, index_t tile,
+         const std::vector<double>& gammas, const std::vector<Vector>& offsets, index_t tile,
          bool double_tiles, int n_threads) {
         require_blas();
         require(!sets.empty(), "no channels");
         require(functions.size() == sets.size() && gammas.size() == sets.size() &&
-                    centers.size() == sets.size(),
-                "one function, gamma and center per channel");
+                    offsets.size() == sets.size(),
+                "one function, gamma and offsets per channel");
         require(tile >= 1 && tile <= 4096, "`tile` must be in [1, 4096]");
         std::vector<Channel> channels;
         for (std::size_t c = 0; c < sets.size(); ++c) {
           const std::string& function = functions[c];
-          require(function == "distance" || function == "rbf",
-                  "a function is 'distance' or 'rbf'");
-          channels.push_back(
-              {embedding(sets[c], "sets"),
-               function == "distance" ? PairFunction::distance : PairFunction::rbf, gammas[c],
-               centers[c]});
+          require(function == "distance" || function == "squared" || function == "rbf",
+                  "a function is 'distance', 'squared' or 'rbf'");
+          channels.push_back({embedding(sets[c], "sets"),
+                              function == "distance"  ? PairFunction::distance
+                              : function == "squared" ? PairFunction::squared
+                                                      : PairFunction::rbf,
+                              gammas[c], offsets[c].data()});
           require(channels[c].X.n_samples == channels[0].X.n_samples, "n_samples differ");
+          require(offsets[c].size() == channels[0].X.n_samples, "one offset per sample");
         }
         const Run run = run_on(n_threads);
         PairTerms terms;
@@ -40,8 +42,8 @@ void bind_pair_terms(py::module_& m) {
         const Matrix products({n_channels, n_channels}, terms.products.data());
         return py::make_tuple(row_sums, products);
       },
-      "sets"_a.noconvert(), py::kw_only(), "functions"_a, "gammas"_a, "centers"_a, "tile"_a,
-      "double_tiles"_a, "n_threads"_a);
+      "sets"_a.noconvert(), py::kw_only(), "functions"_a, "gammas"_a, "offsets"_a.noconvert(),
+      "tile"_a, "double_tiles"_a, "n_threads"_a);
   m.def(
       "pair_terms_bytes",
       [](index_t n_samples, index_t total_features, index_t n_channels, index_t tile,
@@ -49,8 +51,7 @@ void bind_pair_terms(py::module_& m) {
         return pair_terms_bytes(n_samples, total_features, n_channels, {tile, double_tiles},
                                 n_threads);
       },
-      "n_samples"_a, "total_features"_a, "n_channels"_a, "tile"_a, "double_tiles"_a,
-      "n_threads"_a);
+      "n_samples"_a, "total_features"_a, "n_channels"_a, "tile"_a, "double_tiles"_a, "n_threads"_a);
 }
 
 }  // namespace consilience

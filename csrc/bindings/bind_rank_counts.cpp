@@ -22,8 +22,8 @@ void bind_rank_counts(py::module_& m) {
           require(ks.back() <= lists.back().k, "`ks` exceeds the k of a source");
         }
         const Run run = run_on(n_threads);
-        py::array_t<double> sums({static_cast<index_t>(sources.size()), set.n_samples,
-                                  static_cast<index_t>(ks.size())});
+        py::array_t<double> sums(
+            {static_cast<index_t>(sources.size()), set.n_samples, static_cast<index_t>(ks.size())});
         double* out = sums.mutable_data();
         {
           const py::gil_scoped_release no_gil;

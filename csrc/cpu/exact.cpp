@@ -38,10 +38,11 @@ inline __attribute__((always_inline)) double shifted_product(const Real* x, cons
   });
 }
 
-template <class Real>
-inline __attribute__((always_inline)) double vector_product(const Real* x, const double* v,
-                                                            index_t d) {
-  return sum_in_lanes(d, [=](index_t f) { return static_cast<double>(x[f]) * v[f]; });
+template <class Real, class Other>
+inline __attribute__((always_inline)) double plain_product(const Real* x, const Other* y,
+                                                           index_t d) {
+  return sum_in_lanes(
+      d, [=](index_t f) { return static_cast<double>(x[f]) * static_cast<double>(y[f]); });
 }
 
 CONSILIENCE_SIMD double difference_float(const float* x, const float* y, index_t d) {
@@ -58,11 +59,14 @@ CONSILIENCE_SIMD double product_double(const double* x, const double* y, const d
   return shifted_product(x, y, m, d);
 }
 
-CONSILIENCE_SIMD double vector_float(const float* x, const double* v, index_t d) {
-  return vector_product(x, v, d);
+CONSILIENCE_SIMD double plain_float(const float* x, const float* y, index_t d) {
+  return plain_product(x, y, d);
 }
-CONSILIENCE_SIMD double vector_double(const double* x, const double* v, index_t d) {
-  return vector_product(x, v, d);
+CONSILIENCE_SIMD double plain_double(const double* x, const double* y, index_t d) {
+  return plain_product(x, y, d);
+}
+CONSILIENCE_SIMD double vector_float(const float* x, const double* v, index_t d) {
+  return plain_product(x, v, d);
 }
 
 }  // namespace
@@ -77,8 +81,13 @@ double shifted_inner_product(const Embedding& X, index_t i, index_t j, const dou
                      : product_float(X.float_row(i), X.float_row(j), mean, X.n_features);
 }
 
-double inner_product(const Embedding& X, index_t i, const double* v) {
-  return X.is_double ? vector_double(X.double_row(i), v, X.n_features)
+double inner_product(const Embedding& X, index_t i, index_t j) {
+  return X.is_double ? plain_double(X.double_row(i), X.double_row(j), X.n_features)
+                     : plain_float(X.float_row(i), X.float_row(j), X.n_features);
+}
+
+double product_with(const Embedding& X, index_t i, const double* v) {
+  return X.is_double ? plain_double(X.double_row(i), v, X.n_features)
                      : vector_float(X.float_row(i), v, X.n_features);
 }
 

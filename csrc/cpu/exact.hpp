@@ -12,7 +12,10 @@ double squared_distance(const Embedding& X, index_t i, index_t j);
 // sum_f x_if (x_jf - mean_f), the inner product without what is common to all j
 double shifted_inner_product(const Embedding& X, index_t i, index_t j, const double* mean);
 
+// sum_f x_if x_jf
+double inner_product(const Embedding& X, index_t i, index_t j);
+
 // sum_f x_if v_f
-double inner_product(const Embedding& X, index_t i, const double* v);
+double product_with(const Embedding& X, index_t i, const double* v);
 
 }  // namespace consilience

@@ -48,8 +48,7 @@ CONSILIENCE_SIMD index_t joint_chunks_below(const float* lower_a, const float* l
 CONSILIENCE_SIMD index_t joint_chunks_below_columns(float lower, const float* a, const float* b,
                                                     const float* thresholds, index_t n,
                                                     index_t* hits) {
-  return collect(n, hits,
-                 [=](index_t j) -> int { return lower - (a[j] + b[j]) <= thresholds[j]; });
+  return collect(n, hits, [=](index_t j) -> int { return lower - (a[j] + b[j]) <= thresholds[j]; });
 }
 
 }  // namespace consilience

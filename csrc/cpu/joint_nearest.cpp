@@ -55,8 +55,8 @@ class Search {
 
   void multiply(index_t s, const TileRange& t, float* products) const {
     const Selection& set = selections_[s];
-    blas::gemm_nt(t.n_rows(), t.n_cols(), set.n_features(), set.row(t.row_start),
-                  set.n_features(), set.row(t.col_start), set.n_features(), products, t.n_cols());
+    blas::gemm_nt(t.n_rows(), t.n_cols(), set.n_features(), set.row(t.row_start), set.n_features(),
+                  set.row(t.col_start), set.n_features(), products, t.n_cols());
   }
 
   void feed(index_t p, const TileRange& t, const float* a, const float* b) {

@@ -24,19 +24,20 @@ struct Judge {
   const Selection& selection;
   Distance distance;
   index_t i;
+  double to_mean;  // <x_i, mean>, read under ip only
 
   float width(index_t j) const { return selection.width[j]; }
   float slack() const { return selection.slack[i]; }
 
   double key(index_t j) const {
-    return distance == Distance::l2 ? squared_distance(X, i, j)
-                                    : -shifted_inner_product(X, i, j, selection.set.mean.data());
+    return distance == Distance::l2 ? squared_distance(X, i, j) : -inner_product(X, i, j);
   }
 
   float threshold(double key) const {
     const double scale2 = selection.set.scale * selection.set.scale;
     const double norm2 = selection.set.squared_norms[i];
-    double value = scale2 * key;
+    // For ip, tiles leave out what row i has in common with all others.
+    double value = scale2 * (distance == Distance::l2 ? key : key + to_mean);
     double magnitude = std::abs(value) + norm2;
     if (distance == Distance::l2) value = 0.5 * (value - norm2);
     return static_cast<float>(value + selection.slack[i] + selection.error * magnitude);
@@ -49,10 +50,19 @@ class Search {
       : X_(X),
         options_(options),
         selection_(make_selection(centered<float>(X, run), options.distance == Distance::ip)),
-        lists_(options.row_stop - options.row_start, options.k) {}
+        lists_(options.row_stop - options.row_start, options.k) {
+    if (options.distance != Distance::ip) return;
+    to_means_.resize(X.n_samples);
+    for (index_t i = 0; i < X.n_samples; ++i) {
+      to_means_[i] = product_with(X, i, selection_.set.mean.data());
+    }
+  }
 
   index_t list_of(index_t i) const { return i - options_.row_start; }
-  Judge judge(index_t i) const { return {X_, selection_, options_.distance, i}; }
+  Judge judge(index_t i) const {
+    const bool ip = options_.distance == Distance::ip;
+    return {X_, selection_, options_.distance, i, ip ? to_means_[i] : 0.0};
+  }
   const Selection& selection() const { return selection_; }
 
   // Rows [row, row + n_rows) of a tile meet its columns.
@@ -107,9 +117,6 @@ class Search {
     const index_t evaluated = lists_.finish(list_of(i), judge(i), indices, distances);
     if (options_.distance == Distance::l2) {
       for (index_t s = 0; s < options_.k; ++s) distances[s] = std::sqrt(distances[s]);
-    } else {
-      const double to_mean = inner_product(X_, i, selection_.set.mean.data());
-      for (index_t s = 0; s < options_.k; ++s) distances[s] -= to_mean;
     }
     return evaluated;
   }
@@ -119,6 +126,7 @@ class Search {
   const KnnExactOptions& options_;
   Selection selection_;
   CandidateLists lists_;
+  std::vector<double> to_means_;
 };
 
 }  // namespace
@@ -158,8 +166,8 @@ index_t knn_exact(const Embedding& X, const KnnExactOptions& options, const Run&
   parallel_for(static_cast<index_t>(evaluated.size()), run, [&](index_t task, int) {
     const index_t stop = std::min(n_rows, (task + 1) * kRowsPerTask);
     for (index_t r = task * kRowsPerTask; r < stop; ++r) {
-      evaluated[task] += search.finish(options.row_start + r, indices + r * options.k,
-                                       distances + r * options.k);
+      evaluated[task] +=
+          search.finish(options.row_start + r, indices + r * options.k, distances + r * options.k);
     }
   });
   index_t total = 0;
@@ -168,8 +176,7 @@ index_t knn_exact(const Embedding& X, const KnnExactOptions& options, const Run&
 }
 
 index_t knn_exact_bytes(index_t n_samples, index_t n_features, index_t n_rows, index_t k) {
-  return n_samples * (4 * n_features + 28) +
-         n_rows * (CandidateLists::bytes_per_row(k) + 16 * k);
+  return n_samples * (4 * n_features + 28) + n_rows * (CandidateLists::bytes_per_row(k) + 16 * k);
 }
 
 }  // namespace consilience

@@ -27,8 +27,13 @@ CONSILIENCE_INLINE bool squared_distances_of(Real* row, Real row_norm, const Rea
 }
 
 template <class Real>
-CONSILIENCE_INLINE void distances_of(Real* row, index_t n, Real unscale, Real center) {
-  for (index_t j = 0; j < n; ++j) row[j] = unscale * std::sqrt(row[j]) - center;
+CONSILIENCE_INLINE void distances_of(Real* row, index_t n, Real unscale, Real u, const Real* v) {
+  for (index_t j = 0; j < n; ++j) row[j] = (unscale * std::sqrt(row[j]) - u) - v[j];
+}
+
+template <class Real>
+CONSILIENCE_INLINE void squares_of(Real* row, index_t n, Real unscale2, Real u, const Real* v) {
+  for (index_t j = 0; j < n; ++j) row[j] = (unscale2 * row[j] - u) - v[j];
 }
 
 // exp(x) for x <= 0: 2^k by the exponent bits, the rest by a Taylor polynomial on |r| <= ln2 / 2,
@@ -72,8 +77,8 @@ CONSILIENCE_INLINE double exp_of(double x) {
 }
 
 template <class Real>
-CONSILIENCE_INLINE void rbf_of(Real* row, index_t n, Real minus_gamma, Real center) {
-  for (index_t j = 0; j < n; ++j) row[j] = exp_of(minus_gamma * row[j]) - center;
+CONSILIENCE_INLINE void rbf_of(Real* row, index_t n, Real minus_gamma, Real u, const Real* v) {
+  for (index_t j = 0; j < n; ++j) row[j] = (exp_of(minus_gamma * row[j]) - u) - v[j];
 }
 
 template <class Real>
@@ -104,18 +109,30 @@ CONSILIENCE_SIMD bool squared_distances(double* row, double row_norm, const doub
   return squared_distances_of(row, row_norm, col_norms, n);
 }
 
-CONSILIENCE_SIMD void distances_about(float* row, index_t n, float unscale, float center) {
-  distances_of(row, n, unscale, center);
+CONSILIENCE_SIMD void distances_about(float* row, index_t n, float unscale, float u,
+                                      const float* v) {
+  distances_of(row, n, unscale, u, v);
 }
-CONSILIENCE_SIMD void distances_about(double* row, index_t n, double unscale, double center) {
-  distances_of(row, n, unscale, center);
+CONSILIENCE_SIMD void distances_about(double* row, index_t n, double unscale, double u,
+                                      const double* v) {
+  distances_of(row, n, unscale, u, v);
 }
 
-CONSILIENCE_SIMD void rbf_about(float* row, index_t n, float minus_gamma, float center) {
-  rbf_of(row, n, minus_gamma, center);
+CONSILIENCE_SIMD void squares_about(float* row, index_t n, float unscale2, float u,
+                                    const float* v) {
+  squares_of(row, n, unscale2, u, v);
 }
-CONSILIENCE_SIMD void rbf_about(double* row, index_t n, double minus_gamma, double center) {
-  rbf_of(row, n, minus_gamma, center);
+CONSILIENCE_SIMD void squares_about(double* row, index_t n, double unscale2, double u,
+                                    const double* v) {
+  squares_of(row, n, unscale2, u, v);
+}
+
+CONSILIENCE_SIMD void rbf_about(float* row, index_t n, float minus_gamma, float u, const float* v) {
+  rbf_of(row, n, minus_gamma, u, v);
+}
+CONSILIENCE_SIMD void rbf_about(double* row, index_t n, double minus_gamma, double u,
+                                const double* v) {
+  rbf_of(row, n, minus_gamma, u, v);
 }
 
 CONSILIENCE_SIMD double sum(const float* row, index_t n) { return sum_of(row, n); }

@@ -16,13 +16,17 @@ constexpr Real near_share() {
 bool squared_distances(float* row, float row_norm, const float* col_norms, index_t n);
 bool squared_distances(double* row, double row_norm, const double* col_norms, index_t n);
 
-// row_j <- unscale * sqrt(row_j) - center
-void distances_about(float* row, index_t n, float unscale, float center);
-void distances_about(double* row, index_t n, double unscale, double center);
+// row_j <- unscale * sqrt(row_j) - u - v_j
+void distances_about(float* row, index_t n, float unscale, float u, const float* v);
+void distances_about(double* row, index_t n, double unscale, double u, const double* v);
 
-// row_j <- exp(minus_gamma * row_j) - center
-void rbf_about(float* row, index_t n, float minus_gamma, float center);
-void rbf_about(double* row, index_t n, double minus_gamma, double center);
+// row_j <- unscale2 * row_j - u - v_j
+void squares_about(float* row, index_t n, float unscale2, float u, const float* v);
+void squares_about(double* row, index_t n, double unscale2, double u, const double* v);
+
+// row_j <- exp(minus_gamma * row_j) - u - v_j
+void rbf_about(float* row, index_t n, float minus_gamma, float u, const float* v);
+void rbf_about(double* row, index_t n, double minus_gamma, double u, const double* v);
 
 // Sums in float64.
 double sum(const float* row, index_t n);

@@ -30,6 +30,7 @@ class Sweep {
       sets_.push_back(centered<Real>(channel.X, run));
       const auto& norms = sets_.back().squared_norms;
       norms_.emplace_back(norms.begin(), norms.end());
+      offsets_.emplace_back(channel.offsets, channel.offsets + n_);
     }
   }
 
@@ -51,14 +52,13 @@ class Sweep {
         },
         [&](index_t n_tiles) { collect(n_tiles); });
 
-    add_back_centers();
     return std::move(terms_);
   }
 
  private:
   index_t size() const { return static_cast<index_t>(channels_.size()); }
 
-  // f - center for one tile, 0 on the diagonal of the matrix.
+  // f for one tile, 0 on the diagonal of the matrix.
   void make_tile(index_t c, const TileRange& t, Real* tile) const {
     const Centered<Real>& set = sets_[c];
     const index_t d = set.n_features, n_cols = t.n_cols();
@@ -71,12 +71,17 @@ class Sweep {
       if (squared_distances(row, norms_[c][i], col_norms, n_cols)) {
         repair_near(c, i, t.col_start, col_norms, row, n_cols);
       }
-      if (channels_[c].function == PairFunction::distance) {
-        distances_about(row, n_cols, static_cast<Real>(unscale),
-                        static_cast<Real>(channels_[c].center));
-      } else {
-        rbf_about(row, n_cols, static_cast<Real>(-channels_[c].gamma * unscale * unscale),
-                  static_cast<Real>(channels_[c].center));
+      const Real u = offsets_[c][i], *v = offsets_[c].data() + t.col_start;
+      switch (channels_[c].function) {
+        case PairFunction::distance:
+          distances_about(row, n_cols, static_cast<Real>(unscale), u, v);
+          break;
+        case PairFunction::squared:
+          squares_about(row, n_cols, static_cast<Real>(unscale * unscale), u, v);
+          break;
+        case PairFunction::rbf:
+          rbf_about(row, n_cols, static_cast<Real>(-channels_[c].gamma * unscale * unscale), u, v);
+          break;
       }
       if (t.diagonal()) row[i - t.col_start] = 0;
     }
@@ -127,31 +132,12 @@ class Sweep {
     }
   }
 
-  // sum (f - u)(g - v) = sum fg - u sum g - v sum f + u v n (n-1), solved for sum fg.
-  void add_back_centers() {
-    const index_t n_channels = size();
-    const double others = static_cast<double>(n_ - 1), pairs = static_cast<double>(n_) * others;
-    std::vector<double> totals(n_channels, 0.0), centers(n_channels);
-    for (index_t c = 0; c < n_channels; ++c) {
-      centers[c] = static_cast<double>(static_cast<Real>(channels_[c].center));
-      double* sums = terms_.row_sums.data() + c * n_;
-      for (index_t i = 0; i < n_; ++i) totals[c] += sums[i];
-      for (index_t i = 0; i < n_; ++i) sums[i] += others * centers[c];
-    }
-    for (index_t c = 0; c < n_channels; ++c) {
-      for (index_t e = 0; e < n_channels; ++e) {
-        terms_.products[c * n_channels + e] +=
-            centers[c] * totals[e] + centers[e] * totals[c] + centers[c] * centers[e] * pairs;
-      }
-    }
-  }
-
   const std::vector<Channel>& channels_;
   index_t n_;
   const PairTermsOptions& options_;
   const Run& run_;
   std::vector<Centered<Real>> sets_;
-  std::vector<std::vector<Real>> norms_;
+  std::vector<std::vector<Real>> norms_, offsets_;
   std::vector<double> slots_;  // products of the tiles of one round, summed in order after it
   PairTerms terms_;
 };
@@ -168,7 +154,7 @@ PairTerms pair_terms(const std::vector<Channel>& channels, const PairTermsOption
 index_t pair_terms_bytes(index_t n_samples, index_t total_features, index_t n_channels,
                          const PairTermsOptions& options, int n_threads) {
   const index_t real = options.double_tiles ? 8 : 4;
-  return n_samples * (total_features + n_channels) * real + n_samples * n_channels * 24 +
+  return n_samples * (total_features + 2 * n_channels) * real + n_samples * n_channels * 24 +
          n_threads * n_channels * options.tile * options.tile * real;
 }
 

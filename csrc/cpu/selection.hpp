@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -8,7 +9,8 @@
 namespace consilience {
 
 // What a certified float32 search knows of a set. Row i orders its neighbours j by
-//   key_ij = w_j - a_i.a_j,   a = scale (x - mean),   w_j = |a_j|^2 / 2 (l2) or -scale a_j.mean (ip)
+//   key_ij = w_j - a_i.a_j,   a = scale (x - mean),   w_j = |a_j|^2 / 2 (l2) or -scale a_j.mean
+//   (ip)
 // (what only depends on i is left out), and its float32 value is off by at most
 //   e_j + e'_i,   e_j = error (|w_j| + |a_j|^2 / 2),   e'_i = error |a_i|^2 / 2.
 struct Selection {
@@ -26,14 +28,17 @@ struct Selection {
 
 inline Selection make_selection(Centered<float> set, bool inner_product) {
   const index_t n = set.n_samples, d = set.n_features;
-  Selection out{std::move(set), std::vector<double>(n), std::vector<float>(n),
-                std::vector<float>(n), std::vector<float>(n), product_error<float>(d)};
+  Selection out{std::move(set),        std::vector<double>(n), std::vector<float>(n),
+                std::vector<float>(n), std::vector<float>(n),  product_error<float>(d)};
   // Products of entries below 2^-63 underflow in float32; their sum is below this.
   const double underflow = std::ldexp(static_cast<double>(d), -120);
   const double row_rounding = std::ldexp(1.0, -23);
   double mean_norm = 0.0;
   for (const double m : out.set.mean) mean_norm += m * m;
   mean_norm = out.set.scale * std::sqrt(mean_norm);
+
+  const double longest =
+      std::sqrt(*std::max_element(out.set.squared_norms.begin(), out.set.squared_norms.end()));
 
   for (index_t j = 0; j < n; ++j) {
     const double squared_norm = out.set.squared_norms[j];
@@ -44,7 +49,12 @@ inline Selection make_selection(Centered<float> set, bool inner_product) {
       for (index_t f = 0; f < d; ++f) {
         offset -= static_cast<double>(out.row(j)[f]) * out.set.scale * out.set.mean[f];
       }
-      offset_error = row_rounding * std::sqrt(squared_norm) * mean_norm;
+      // Row j is rounded to float32 before it meets the mean; and the float64 products that
+      // judge candidates are those of the uncentred rows.
+      const double norm = std::sqrt(squared_norm);
+      const double length = longest + mean_norm;
+      offset_error = row_rounding * norm * mean_norm +
+                     2.0 * product_error<double>(d) * length * (norm + mean_norm);
     }
     const double half_error =
         out.error * (std::abs(offset) + 0.5 * squared_norm) + offset_error + underflow;

@@ -14,11 +14,11 @@ void edge_values(const Embedding& X, const NeighborLists& graph, const double* o
 // Sums over the edges that two graphs share, edge (i, j) being shared if j is in both lists of i.
 // With e, f the edge values of the two graphs (1 where none are given), all of shape (n):
 struct GraphTerms {
-  index_t* overlap;    // number of shared edges of row i
-  double* products;    // sum_j e_ij f_ij
-  double* rows_e;      // sum_j e_ij              rows_f alike
+  index_t* overlap;  // number of shared edges of row i
+  double* products;  // sum_j e_ij f_ij
+  double* rows_e;    // sum_j e_ij              rows_f alike
   double* rows_f;
-  double* columns_e;   // sum_j e_ji              columns_f alike
+  double* columns_e;  // sum_j e_ji              columns_f alike
   double* columns_f;
   double* reciprocal;  // sum_j e_ij f_ji over pairs shared in both directions
 };

@@ -8,8 +8,8 @@
 
 namespace consilience {
 
-// In the joint space of models a and b, |(x_i, y_i) - (x_j, y_j)|^2 = |x_i - x_j|^2 + |y_i - y_j|^2:
-// every pair's joint neighbours come out of the models' own tiles, each made once.
+// In the joint space of models a and b, |(x_i, y_i) - (x_j, y_j)|^2 = |x_i - x_j|^2 + |y_i -
+// y_j|^2: every pair's joint neighbours come out of the models' own tiles, each made once.
 // distances[p, i, :] are the two smallest joint distances of sample i, for pair p = (a, b);
 // (n_pairs, n, 2), row-major, exactly as float64 differences give them.
 // Memory beyond the arguments: 4 bytes per entry of every X, and n_pairs * n * 1.1 KiB.

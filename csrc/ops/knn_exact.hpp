@@ -14,8 +14,8 @@ struct KnnExactOptions {
   index_t tile = 512;
 };
 
-// The k nearest other rows of each row, ordered by (distance, index), exactly as float64 differences
-// order them:
+// The k nearest other rows of each row, ordered by (distance, index), exactly as float64
+// differences order them:
 //   l2: sqrt(sum_f (x_if - x_jf)^2)        ip: -sum_f x_if x_jf
 // indices and distances: (row_stop - row_start, k), row-major. Returns how many float64 distances
 // were needed to certify the lists, k per row being the least possible.

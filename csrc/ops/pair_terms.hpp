@@ -7,16 +7,17 @@
 
 namespace consilience {
 
-enum class PairFunction { distance, rbf };
+enum class PairFunction { distance, squared, rbf };
 
-// One symmetric function of pairs of rows, f(i, j) = |x_i - x_j| or exp(-gamma |x_i - x_j|^2).
-// `center` is subtracted while summing (and added back in float64): near the mean of f, it keeps
-// products small where f hardly varies. It changes no result beyond rounding.
+// One symmetric function of pairs of rows about given offsets,
+//   f(i, j) = g(|x_i - x_j|) - u_i - u_j,   g(r) = r, r^2 or exp(-gamma r^2).
+// Centred statistics do not see the offsets. Near half the mean of row i, u_i keeps products small
+// where g hardly varies or one row lies far out: digits that would cancel later are never lost.
 struct Channel {
   Embedding X;
   PairFunction function = PairFunction::distance;
   double gamma = 0.0;
-  double center = 0.0;
+  const double* offsets = nullptr;  // u, (n_samples)
 };
 
 // For channels f_1 ... f_C over the same n samples:

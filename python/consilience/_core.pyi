@@ -27,7 +27,7 @@ def pair_terms(
     *,
     functions: Sequence[str],
     gammas: Sequence[float],
-    centers: Sequence[float],
+    offsets: Sequence[_Floats],
     tile: int,
     double_tiles: bool,
     n_threads: int,

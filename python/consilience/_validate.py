@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-LARGEST = 1e150  # beyond it a square overflows float64
-SMALLEST = 1e-150  # below it a square underflows
+# Beyond these the eighth power, which products of squared kernels reach, leaves float64.
+LARGEST = 1e35
+SMALLEST = 1e-35
 
 _HALF_WIDTH = ("float16", "bfloat16")
 _FULL_WIDTH = ("float32", "float64")
@@ -63,6 +64,8 @@ def as_embedding(array: Any, name: str) -> Embedding:
 def _known_array(array: Any, name: str) -> tuple[Any, str]:
     """Return (array of float32 or float64, name of the dtype it came in)."""
     library = type(array).__module__.partition(".")[0]
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"`{name}` is a masked array; drop or fill its masked entries first")
     if library == "torch":
         return _from_torch(array, name)
     if library in ("cupy", "jaxlib", "jax") and _is_on_accelerator(array):
@@ -160,7 +163,7 @@ def _check_spread(values: Any, name: str) -> None:
     largest = max(abs(float(xp.max(high))), abs(float(xp.min(low))))
     if largest > LARGEST or spread < SMALLEST:
         raise ValueError(
-            f"`{name}` holds numbers whose squares leave float64 (largest {largest:.3g}, spread "
+            f"`{name}` holds numbers too large or too close to compute with (largest {largest:.3g}, spread "
             f"{spread:.3g}); rescale it"
         )
 
@@ -207,8 +210,9 @@ def check_choice(value: Any, name: str, choices: Iterable[str]) -> None:
     choices = list(choices)
     if value in choices:
         return
-    near = difflib.get_close_matches(str(value), choices, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    lower = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(str(value).lower(), lower, n=1)
+    hint = f"; did you mean {lower[near[0]]!r}?" if near else ""
     raise ValueError(f"`{name}` must be one of {choices}, got {value!r}{hint}")
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 Normalize = Literal["none", "l2", "max", "zscore"]
 Distance = Literal["l2", "ip"]
+PairFunction = Literal["distance", "squared", "rbf"]
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class View:
 
     normalize: Normalize = "none"
     clip_quantile: float | None = None
+    unit_rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class PairNeed:
     """Sums over all pairs of samples of a function of their distance."""
 
     view: View
-    function: Literal["distance", "rbf"] = "distance"
+    function: PairFunction = "distance"
     bandwidth: float | Literal["median"] = "median"
     bandwidth_factor: float = 1.0
 

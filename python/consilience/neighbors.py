@@ -57,7 +57,7 @@ def neighbors(
     """
     check_choice(distance, "distance", ["l2", "cosine", "ip"])
     cosine = distance == "cosine"
-    need = GraphNeed(View("l2" if cosine else "none"), "ip" if distance == "ip" else "l2", k)
+    need = GraphNeed(View(unit_rows=cosine), "ip" if distance == "ip" else "l2", k)
     terms = terms_of(
         (("X", X),),
         (need,),

@@ -173,11 +173,15 @@ class CenteredMoments:
 
 @dataclass(frozen=True)
 class PairSums(Saved):
-    """Sums of two symmetric functions a, b of pairs of samples, i ≠ j, and their diagonals.
+    """Sums of two symmetric functions of pairs of samples about offsets of the samples.
+
+    With A the function's values and u the offsets, a_ij = A_ij - u_i - u_j: what is centred
+    later does not see u, and digits that would cancel are never lost.
 
     ab, aa, bb : Σ_{i≠j} a_ij b_ij and so on
     rows_a, rows_b : (n_samples,), Σ_{j≠i} a_ij
-    diagonal : a_ii = b_ii, the same for all i (0 for distances, 1 for RBF)
+    offsets_a, offsets_b : (n_samples,), u
+    at_zero : A_ii = B_ii, the same for all i (0 for distances, 1 for RBF)
     """
 
     ab: float
@@ -185,11 +189,43 @@ class PairSums(Saved):
     bb: float
     rows_a: Floats
     rows_b: Floats
-    diagonal: float
+    offsets_a: Floats
+    offsets_b: Floats
+    at_zero: float
 
     @property
     def n_samples(self) -> int:
         return len(self.rows_a)
+
+    @property
+    def diagonals(self) -> tuple[Floats, Floats]:
+        """Return a_ii and b_ii."""
+        return self.at_zero - 2.0 * self.offsets_a, self.at_zero - 2.0 * self.offsets_b
+
+    def without_offsets(self) -> PairSums:
+        """Return the sums of A and B themselves."""
+        n = self.n_samples
+        a, b = (self.rows_a, self.offsets_a), (self.rows_b, self.offsets_b)
+
+        def product(total: float, x: tuple[Floats, Floats], y: tuple[Floats, Floats]) -> float:
+            (rows_x, u), (rows_y, v) = x, y
+            cross = 2.0 * float(rows_x @ v + rows_y @ u)
+            return total + cross + 2.0 * float((n - 2.0) * (u @ v) + u.sum() * v.sum())
+
+        def rows(x: tuple[Floats, Floats]) -> Floats:
+            return x[0] + (n - 2.0) * x[1] + x[1].sum()
+
+        nothing = np.zeros(n)
+        return PairSums(
+            product(self.ab, a, b),
+            product(self.aa, a, a),
+            product(self.bb, b, b),
+            rows(a),
+            rows(b),
+            nothing,
+            nothing,
+            self.at_zero,
+        )
 
 
 @dataclass(frozen=True)

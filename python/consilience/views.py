@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from array_api_compat import array_namespace
-
 from consilience._validate import Embedding, check_choice
 from consilience.needs import View
 
@@ -26,27 +24,30 @@ def prepare(embedding: Embedding, view: View) -> Any:
 
     l2 : rows of length 1;  max : rows divided by their largest absolute value;
     zscore : columns of mean 0 and variance 1, constant columns 0;
-    clip_quantile=q : entries clipped to ± the q-quantile of all absolute values, first.
+    clip_quantile=q : entries clipped to ± the q-quantile of all absolute values, first;
+    unit_rows : rows of length 1, last.
     """
     X = embedding.values
     if view == View():
         return X
+    from array_api_compat import array_namespace
+
     xp = array_namespace(X)
     X = xp.astype(X, xp.float64)
     if view.clip_quantile is not None:
         limit = _quantile(xp, xp.reshape(xp.abs(X), (-1,)), view.clip_quantile)
         X = xp.clip(X, -limit, limit)
-    if view.normalize == "l2":
-        # In two steps, so that no square over- or underflows.
-        X = _divide_rows(xp, X, xp.max(xp.abs(X), axis=1, keepdims=True), embedding.name)
-        X = X / xp.sqrt(xp.sum(X * X, axis=1, keepdims=True))
-    elif view.normalize == "max":
-        X = _divide_rows(xp, X, xp.max(xp.abs(X), axis=1, keepdims=True), embedding.name)
+    if view.normalize == "max":
+        X = _divide_by_largest(xp, X, embedding.name)
     elif view.normalize == "zscore":
         X = X - X[:1, :]
         X = X - xp.mean(X, axis=0, keepdims=True)
         deviation = xp.sqrt(xp.mean(X * X, axis=0, keepdims=True))
         X = X / xp.where(deviation > 0, deviation, xp.ones_like(deviation))
+    if view.normalize == "l2" or view.unit_rows:
+        # In two steps, so that no square over- or underflows.
+        X = _divide_by_largest(xp, X, embedding.name)
+        X = X / xp.sqrt(xp.sum(X * X, axis=1, keepdims=True))
     if bool(xp.all(xp.max(X, axis=0) == xp.min(X, axis=0))):
         raise ValueError(
             f"`{embedding.name}` is constant after normalize={view.normalize!r}: all rows "
@@ -55,7 +56,8 @@ def prepare(embedding: Embedding, view: View) -> Any:
     return X
 
 
-def _divide_rows(xp: Any, X: Any, lengths: Any, name: str) -> Any:
+def _divide_by_largest(xp: Any, X: Any, name: str) -> Any:
+    lengths = xp.max(xp.abs(X), axis=1, keepdims=True)
     zero = xp.reshape(lengths == 0, (-1,))
     if bool(xp.any(zero)):
         row = int(xp.argmax(xp.astype(zero, xp.int32)))

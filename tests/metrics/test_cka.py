@@ -112,6 +112,21 @@ def test_debiased_is_zero_on_average_for_independent_embeddings(backend, rng):
     assert biased > 0.5
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_many_blocks_of_rows(dtype, offset):
+    # In feature space and in exact order: no n-by-n matrix, no tile.
+    rng = np.random.default_rng(14)
+    X = (rng.standard_normal((20_011, 6)) + offset).astype(dtype)
+    Y = (X[:, :4] - offset + rng.standard_normal((20_011, 4))).astype(dtype)
+    A, B = reference.centered(X), reference.centered(Y)
+    norms = [np.linalg.norm(A.T @ A), np.linalg.norm(B.T @ B)]
+    expected = np.linalg.norm(A.T @ B) ** 2 / np.prod(norms)
+    assert cs.cka(X, Y) == pytest.approx(expected, rel=1e-9)
+    # With so many samples the bias is about the trace's share, d / n.
+    assert cs.cka(X, Y, debiased=True) == pytest.approx(expected, abs=1e-3)
+
+
 def test_known_answer(backend):
     # Centered columns (1,-1,0,0) and (1,0,-1,0): inner product 1, squared norms 2 and 2.
     X = np.array([[1.0], [-1.0], [0.0], [0.0]])

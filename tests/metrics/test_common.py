@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import consilience as cs
+from consilience.backends import select
 from consilience.metrics import METRICS, PRESETS
 
 NAMES = sorted(METRICS)
@@ -186,6 +188,18 @@ def test_the_number_of_threads_changes_no_bit(name, dtype, rng):
     Y = (X[:, :9] + 0.8 * rng.standard_normal((701, 9))).astype(dtype)
     one, two, three = (values(name, X, Y, n_threads=t, backend="native") for t in (1, 2, 3))
     assert one.tobytes() == two.tobytes() == three.tobytes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("change", [{"tile": 17}, {"tile": 64}, {"max_memory": 4 << 20}], ids=str)
+def test_neither_tile_nor_memory_changes_a_score(name, dtype, change, rng):
+    X = rng.standard_normal((301, 13)).astype(dtype)
+    Y = (X[:, :9] + 0.8 * rng.standard_normal((301, 9))).astype(dtype)
+    ops = select("native", [X, Y], n_threads=2)
+    expected = values(name, X, Y, backend=ops)
+    found = values(name, X, Y, backend=replace(ops, **change))
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -67,17 +67,17 @@ def test_gride_of_two_neighbors_is_the_maximum_likelihood(paired, backend):
 
 
 def test_known_answer_of_the_maximum_likelihood(backend):
-    # On the line 0, 1, 3: r2/r1 is 3, 2 and 1.5.
-    X = np.array([[0.0], [1.0], [3.0]])
-    expected = 2 / (np.log(3.0) + np.log(2.0) + np.log(1.5))
+    # On the line 0, 1, 3, 8: r2/r1 is 3/1, 2/1, 3/2 and 7/5.
+    X = np.array([[0.0], [1.0], [3.0], [8.0]])
+    expected = 3 / np.log([3.0, 2.0, 1.5, 1.4]).sum()
     assert cs.twonn(X, method="mle", backend=backend) == pytest.approx(expected, rel=1e-14)
 
 
 def test_known_answer_of_the_fit(backend):
-    # Ratios 1.5, 2, 3 are F = 1/3, 2/3, 1: a third left out removes the infinite one.
-    X = np.array([[0.0], [1.0], [3.0]])
-    x, y = np.log([1.5, 2.0]), -np.log([2 / 3, 1 / 3])
-    score = cs.twonn(X, discard=0.3, backend=backend)
+    # F = 1/4, 1/2, 3/4, 1 over all four: a quarter left out removes the infinite one.
+    X = np.array([[0.0], [1.0], [3.0], [8.0]])
+    x, y = np.log([1.4, 1.5, 2.0]), -np.log([3 / 4, 1 / 2, 1 / 4])
+    score = cs.twonn(X, discard=0.25, backend=backend)
     assert score == pytest.approx((x @ y) / (x @ x), rel=1e-14)
 
 

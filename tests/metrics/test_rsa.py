@@ -24,13 +24,6 @@ def test_tied_distances_share_their_rank(correlation, tied, backend):
 
 
 @pytest.mark.parametrize("correlation", CORRELATIONS)
-def test_cosine_distances(correlation, paired, backend):
-    options = {"correlation": correlation, "distance": "cosine"}
-    score = cs.rsa(*paired, backend=backend, **options)
-    assert score == pytest.approx(reference.rsa(*paired, **options), rel=1e-9)
-
-
-@pytest.mark.parametrize("correlation", CORRELATIONS)
 def test_is_one_on_self_and_symmetric(correlation, paired, backend):
     X, Y = paired
     options = {"correlation": correlation, "backend": backend}

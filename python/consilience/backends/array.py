@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_cupy_array, is_torch_array, to_device
+from array_api_compat import array_namespace, device
 
+from consilience.backends._offsets import to_host, typical_offsets
 from consilience.backends.base import Channel, PairTable
 from consilience.terms import (
     Floats,
@@ -42,11 +43,10 @@ class ArrayBackend:
             if distance == "l2":
                 block = xp.sqrt(_squared_distances(xp, X, start, stop))
             else:
-                block = -(X[start:stop, :] @ X.T)
+                # No matrix product: ties must not hang on its rounding.
+                block = -xp.sum(X[start:stop, None, :] * X[None, :, :], axis=2)
             block = _without_self(xp, block, start)
-            # For ip, ties of equal rows must not hang on the rounding of a matrix product.
-            key = block if distance == "l2" else _shifted_products(xp, X, start, stop)
-            order = xp.argsort(_without_self(xp, key, start), axis=1, stable=True)[:, :k]
+            order = xp.argsort(block, axis=1, stable=True)[:, :k]
             indices.append(to_host(order))
             distances.append(to_host(xp.take_along_axis(block, order, axis=1)))
         return Graph(np.concatenate(indices).astype(np.int64), np.concatenate(distances))
@@ -65,22 +65,21 @@ class ArrayBackend:
         rows = np.zeros((n_channels, n_samples))
         products = np.zeros((n_channels, n_channels))
         widest = max(sets, key=lambda X: X.shape[1])
+        offsets = np.stack([typical_offsets(channel) for channel in channels])
         for start, stop in self._blocks(widest, 0, n_samples):
             blocks = []
-            for X, channel in zip(sets, channels, strict=True):
-                squares = _squared_distances(xp, X, start, stop)
-                if channel.function == "distance":
-                    block = xp.sqrt(squares)
-                else:
-                    block = xp.exp(-channel.gamma * squares)
+            for X, channel, u in zip(sets, channels, offsets, strict=True):
+                block = _channel_values(xp, channel, _squared_distances(xp, X, start, stop))
+                u = xp.asarray(u, device=device(X))
+                block = block - u[start:stop, None] - u[None, :]
                 blocks.append(_without_self(xp, block, start, 0.0))
             for a in range(n_channels):
                 rows[a, start:stop] = to_host(xp.sum(blocks[a], axis=1))
                 for b in range(a, n_channels):
                     products[a, b] += float(xp.sum(blocks[a] * blocks[b]))
         products = np.triu(products) + np.triu(products, 1).T
-        diagonals = [0.0 if channel.function == "distance" else 1.0 for channel in channels]
-        return PairTable(rows, products, np.array(diagonals))
+        at_zero = np.array([channel.at_zero for channel in channels])
+        return PairTable(rows, products, offsets, at_zero)
 
     def joint_nearest(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
         xp = array_namespace(*sets)
@@ -206,13 +205,6 @@ class ArrayBackend:
             yield first, min(stop, first + n_rows)
 
 
-def to_host(array: Any) -> Any:
-    """Return the array as NumPy."""
-    if is_cupy_array(array) or is_torch_array(array):
-        array = to_device(array, "cpu")
-    return np.asarray(array)
-
-
 def _means(xp: Any, X: Any) -> Any:
     first = X[:1, :]
     return first + xp.mean(X - first, axis=0, keepdims=True)
@@ -223,14 +215,17 @@ def _augmented(xp: Any, X: Any) -> Any:
     return xp.concat([X, norms, xp.ones_like(norms)], axis=1)
 
 
+def _channel_values(xp: Any, channel: Channel, squares: Any) -> Any:
+    if channel.function == "distance":
+        return xp.sqrt(squares)
+    if channel.function == "squared":
+        return squares
+    return xp.exp(-channel.gamma * squares)
+
+
 def _squared_distances(xp: Any, X: Any, start: int, stop: int) -> Any:
     difference = X[start:stop, None, :] - X[None, :, :]
     return xp.sum(difference * difference, axis=2)
-
-
-def _shifted_products(xp: Any, X: Any, start: int, stop: int) -> Any:
-    shifted = X - _means(xp, X)
-    return -xp.sum(X[start:stop, None, :] * shifted[None, :, :], axis=2)
 
 
 def _without_self(xp: Any, block: Any, start: int, value: float = float("inf")) -> Any:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from consilience.needs import PairFunction
 from consilience.terms import (
     Floats,
     Graph,
@@ -23,36 +24,42 @@ from consilience.terms import (
 
 @dataclass(frozen=True)
 class Channel:
-    """A symmetric function of pairs of rows of X: |x - y|, or exp(-gamma |x - y|²)."""
+    """A symmetric function of pairs of rows of X: |x - y|, |x - y|², or exp(-gamma |x - y|²)."""
 
     X: Any
-    function: Literal["distance", "rbf"] = "distance"
+    function: PairFunction = "distance"
     gamma: float = 0.0
+
+    @property
+    def at_zero(self) -> float:
+        """Return the value for equal rows."""
+        return 1.0 if self.function == "rbf" else 0.0
 
 
 @dataclass(frozen=True)
 class PairTable(Saved):
-    """Sums over pairs of samples for all pairs of channels.
+    """Sums over pairs of samples for all pairs of channels; see consilience.terms.PairSums.
 
-    rows : (n_channels, n_samples);  products : (n_channels, n_channels);
-    diagonals : (n_channels,), each function's value at distance 0
+    rows, offsets : (n_channels, n_samples);  products : (n_channels, n_channels);
+    at_zero : (n_channels,)
     """
 
     rows: Floats
     products: Floats
-    diagonals: Floats
+    offsets: Floats
+    at_zero: Floats
 
     def pair(self, a: int, b: int) -> PairSums:
         """Return the sums of channels a and b."""
-        if self.diagonals[a] != self.diagonals[b]:
-            raise ValueError("channels of different functions have no common diagonal")
         return PairSums(
             float(self.products[a, b]),
             float(self.products[a, a]),
             float(self.products[b, b]),
             self.rows[a],
             self.rows[b],
-            float(self.diagonals[a]),
+            self.offsets[a],
+            self.offsets[b],
+            float(self.at_zero[a]),
         )
 
 

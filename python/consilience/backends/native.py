@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from consilience import _core
+from consilience.backends._offsets import typical_offsets
 from consilience.backends.base import Channel, PairTable, column_means
 from consilience.terms import (
     Floats,
@@ -119,18 +120,19 @@ class NativeBackend:
                 self.n_threads,
             ),
         )
+        offsets = np.stack([typical_offsets(channel) for channel in channels])
         with _one_blas_thread:
             rows, products = _core.pair_terms(
                 sets,
                 functions=[channel.function for channel in channels],
                 gammas=[channel.gamma for channel in channels],
-                centers=[_typical_value(channel) for channel in channels],
+                offsets=list(offsets),
                 tile=tile,
                 double_tiles=double_tiles,
                 n_threads=self.n_threads,
             )
-        diagonals = [0.0 if channel.function == "distance" else 1.0 for channel in channels]
-        return PairTable(rows, products, np.array(diagonals))
+        at_zero = np.array([channel.at_zero for channel in channels])
+        return PairTable(rows, products, offsets, at_zero)
 
     def joint_nearest(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
         n_features = sum(X.shape[1] for X in sets)
@@ -267,16 +269,6 @@ def _sampled_pairs(n_samples: int, n_pairs: int) -> tuple[Indices, Indices]:
     i = rng.integers(0, n_samples, n_pairs)
     j = (i + rng.integers(1, n_samples, n_pairs)) % n_samples
     return i, j
-
-
-def _typical_value(channel: Channel) -> float:
-    """Return about the mean of the channel's function: any value near it serves."""
-    X = channel.X
-    i, j = _sampled_pairs(len(X), 256)
-    squares = ((X[i].astype(np.float64) - X[j]) ** 2).sum(axis=1)
-    if channel.function == "distance":
-        return float(np.sqrt(squares).mean())
-    return float(np.exp(-channel.gamma * squares).mean())
 
 
 def _strains_float32(channel: Channel) -> bool:

@@ -31,7 +31,7 @@ class GraphSettings(MetricSettings):
     def graph(self) -> GraphNeed:
         """Return the graph asked for; cosine is l2 on rows of length 1."""
         if self.distance == "cosine":
-            return GraphNeed(View("l2"), "l2", self.k)
+            return GraphNeed(View(self.normalize, unit_rows=True), "l2", self.k)
         return GraphNeed(View(self.normalize), self.distance, self.k)
 
     def needs(self) -> tuple[GraphNeed, ...]:

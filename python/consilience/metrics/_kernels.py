@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,27 +55,31 @@ class CenteredKernels:
 def of_sums(sums: PairSums) -> CenteredKernels:
     """Return the centred products of two functions of pairs of samples."""
     n = sums.n_samples
-    d = sums.diagonal
-    a, b = sums.rows_a + d, sums.rows_b + d
-    centered_diagonals = [d - 2.0 * rows / n + rows.sum() / (float(n) * n) for rows in (a, b)]
-    u_xy = u_xx = u_yy = np.nan
+    on_a, on_b = sums.diagonals
+    a, b = sums.rows_a + on_a, sums.rows_b + on_b
+    ab, aa, bb = (
+        off + float(x @ y)
+        for off, x, y in ((sums.ab, on_a, on_b), (sums.aa, on_a, on_a), (sums.bb, on_b, on_b))
+    )
+    centered = [
+        diagonal - 2.0 * rows / n + rows.sum() / (float(n) * n)
+        for diagonal, rows in ((on_a, a), (on_b, b))
+    ]
+    u_xy = u_xx = u_yy = math.nan
     if n > 3:
         u_xy = u_centered_product(sums.ab, sums.rows_a, sums.rows_b)
         u_xx = u_centered_product(sums.aa, sums.rows_a, sums.rows_a)
         u_yy = u_centered_product(sums.bb, sums.rows_b, sums.rows_b)
     return CenteredKernels(
         n,
-        double_centered_product(sums.ab + n * d * d, a, b),
-        double_centered_product(sums.aa + n * d * d, a, a),
-        double_centered_product(sums.bb + n * d * d, b, b),
+        double_centered_product(ab, a, b),
+        double_centered_product(aa, a, a),
+        double_centered_product(bb, b, b),
         u_xy,
         u_xx,
         u_yy,
-        (float(centered_diagonals[0].sum()), float(centered_diagonals[1].sum())),
-        (
-            float(centered_diagonals[0] @ centered_diagonals[0]),
-            float(centered_diagonals[1] @ centered_diagonals[1]),
-        ),
+        (float(centered[0].sum()), float(centered[1].sum())),
+        (float(centered[0] @ centered[0]), float(centered[1] @ centered[1])),
     )
 
 
@@ -91,7 +96,7 @@ def of_moments(xy: CenteredMoments, xx: CenteredMoments, yy: CenteredMoments) ->
 
     def unbiased(m: CenteredMoments) -> float:
         if n < 4:
-            return np.nan
+            return math.nan
         centered = frobenius(m) - m.norms_xy
         centered += m.norms_x * m.norms_y / ((n - 1.0) * (n - 2.0))
         centered -= 2.0 * m.norms_xy / (n - 2.0)

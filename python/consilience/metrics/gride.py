@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from consilience._evaluate import score_one
-from consilience._validate import check_integer
+from consilience._validate import check_integer, check_k
 from consilience.metrics._dimension import gride_mle, ratios_of_two
 from consilience.metrics._registry import MetricSettings, Score, metric
 from consilience.needs import GraphNeed, Normalize, View
@@ -23,6 +23,11 @@ class Gride(MetricSettings):
     def __post_init__(self) -> None:
         check_integer(self.n1, "n1", 1)
         check_integer(self.n2, "n2", self.n1 + 1)
+
+    def check(self, terms: Any) -> None:
+        """Raise unless there are neighbours of order n2."""
+        check_k(self.n2, terms.n_samples, name="n2")
+        super().check(terms)
 
     def needs(self) -> tuple[GraphNeed, ...]:
         """Return the terms the formula reads."""

@@ -26,7 +26,7 @@ class InformationImbalance(MetricSettings):
 
     def needs(self) -> tuple[RankNeed, ...]:
         """Return the terms the formula reads."""
-        view = View("l2" if self.distance == "cosine" else self.normalize)
+        view = View(self.normalize, unit_rows=self.distance == "cosine")
         return (RankNeed(GraphNeed(view, "l2", self.k)),)
 
     def score(self, terms: Any, a: int, b: int) -> Score:

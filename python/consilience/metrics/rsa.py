@@ -20,16 +20,21 @@ class Rsa(MetricSettings):
     """Settings of `rsa`."""
 
     correlation: Literal["pearson", "spearman"] = "pearson"
+    distance: Literal["l2", "cosine"] = "l2"
     normalize: Normalize = "none"
     least_samples = 3
 
     def __post_init__(self) -> None:
+        check_choice(self.distance, "distance", ["l2", "cosine"])
         check_choice(self.correlation, "correlation", ["pearson", "spearman"])
 
     def needs(self) -> tuple[PairNeed | SampleNeed, ...]:
         """Return the terms the formula reads."""
-        view = View(self.normalize)
-        return (PairNeed(view) if self.correlation == "pearson" else SampleNeed(view),)
+        cosine = self.distance == "cosine"
+        view = View(self.normalize, unit_rows=cosine)
+        if self.correlation == "spearman":
+            return (SampleNeed(view),)  # ranks of |x - y| are those of 1 - cos on unit rows
+        return (PairNeed(view, "squared" if cosine else "distance"),)
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
@@ -44,7 +49,7 @@ class Rsa(MetricSettings):
         return Score(float(np.corrcoef(*ranks)[0, 1]))
 
     def _pearson(self, terms: Any, a: int, b: int, need: PairNeed) -> Score:
-        sums = terms.pair_sums(a, b, need)
+        sums = terms.pair_sums(a, b, need).without_offsets()
         n = sums.n_samples
         pairs = n * (n - 1.0)
         total_a, total_b = float(sums.rows_a.sum()), float(sums.rows_b.sum())
@@ -77,7 +82,7 @@ def rsa(
     Y: Any,
     *,
     correlation: Literal["pearson", "spearman"] = "pearson",
-    distance: Literal["l2"] = "l2",
+    distance: Literal["l2", "cosine"] = "l2",
     normalize: Normalize = "none",
     backend: str = "auto",
     n_threads: int | None = None,
@@ -92,8 +97,8 @@ def rsa(
         Row i of X and row i of Y come from the same sample.
     correlation : "pearson" or "spearman"
         Spearman ranks all pairs up to 2,048 samples, and 2¹⁹ seeded pairs above.
-    distance : "l2"
-        Euclidean; with normalize="l2" it orders pairs as the cosine distance does.
+    distance : "l2" or "cosine"
+        Euclidean, or 1 - cos.
     normalize : "none", "l2", "max" or "zscore"
     backend, n_threads : how to run; no result depends on the number of threads.
 
@@ -123,6 +128,5 @@ def rsa(
     >>> round(cs.rsa(X, 5 * X, correlation="spearman"), 6)
     1.0
     """
-    check_choice(distance, "distance", ["l2"])
-    settings = Rsa(correlation, normalize)
+    settings = Rsa(correlation, distance, normalize)
     return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)

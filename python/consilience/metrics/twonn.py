@@ -19,7 +19,7 @@ class Twonn(MetricSettings):
     method: Literal["fit", "mle"] = "fit"
     discard: float = 0.1
     normalize: Normalize = "none"
-    least_samples = 4
+    least_samples = 3
 
     def __post_init__(self) -> None:
         check_choice(self.method, "method", ["fit", "mle"])

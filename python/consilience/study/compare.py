@@ -7,7 +7,7 @@ import platform
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -143,8 +143,9 @@ def _column(label: str, name: str, settings: Mapping[str, Any]) -> _Column:
     except TypeError as error:
         if "unexpected keyword" not in str(error):
             raise
+        known = [field.name for field in fields(registered.settings_type)]
         raise ValueError(
-            f"{name!r} has no setting {str(error).rpartition(' ')[2]}; see help(consilience.{name})"
+            f"{name!r} has no setting {str(error).rpartition(' ')[2]}, but {known}"
         ) from error
 
 

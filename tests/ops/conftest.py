@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+
+from consilience.backends.array import ArrayBackend
+from engine import native
+
+CONFIGURATIONS = {
+    "native, one tile": {"tile": 512, "n_threads": 1},
+    "native, small odd tiles": {"tile": 17, "n_threads": 1},
+    "native, two threads": {"tile": 16, "n_threads": 2},
+    "native, three threads": {"tile": 33, "n_threads": 3},
+}
+
+
+@pytest.fixture(params=[*CONFIGURATIONS, "array", "array, row by row"])
+def ops(request):
+    """Every backend; small odd tiles and blocks, so that edges are met."""
+    if request.param == "array":
+        return ArrayBackend()
+    if request.param == "array, row by row":
+        return ArrayBackend(entries=1)
+    return native(**CONFIGURATIONS[request.param])
+
+
+@pytest.fixture
+def sets(rng):
+    """Three related sets of 97 samples, one float32; with duplicates in the first two."""
+    Z = rng.standard_normal((97, 4))
+    X = np.hstack([Z, rng.standard_normal((97, 3))])
+    Y = (Z @ rng.standard_normal((4, 11))).astype(np.float32)
+    X[10] = X[80]
+    Y[10] = Y[80]
+    return X, Y, rng.standard_normal((97, 1))

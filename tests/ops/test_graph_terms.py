@@ -1,0 +1,115 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import reference
+from consilience import _core
+from engine import native
+
+
+@pytest.fixture
+def graphs(ops, sets):
+    X, Y, _ = sets
+    return ops.knn_exact(X, k=9, distance="l2"), ops.knn_exact(Y, k=9, distance="l2")
+
+
+def weights(graph, values):
+    W = np.zeros((graph.n_samples, graph.n_samples))
+    np.put_along_axis(W, graph.indices, values, axis=1)
+    return W
+
+
+@pytest.mark.parametrize("centered", [True, False])
+def test_edge_values_are_inner_products(ops, sets, centered):
+    for X in sets:
+        graph = ops.knn_exact(X, k=5, distance="l2")
+        X = X.astype(np.float64)
+        K = X @ (X - X.mean(axis=0) if centered else X).T
+        expected = np.take_along_axis(K, graph.indices, axis=1)
+        found = ops.edge_values(X, graph, centered=centered)
+        assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_sums_over_shared_edges(ops, graphs, rng):
+    x, y = graphs
+    e, f = rng.standard_normal((2, 97, 9))
+    shared = reference.mask_of(x.indices) * reference.mask_of(y.indices)
+    E, F = weights(x, e) * shared, weights(y, f) * shared
+    found = ops.graph_terms(x, y, e, f)
+    assert_array_equal(found.overlap, shared.sum(axis=1))
+    assert_allclose(found.products, (E * F).sum(axis=1), atol=1e-12)
+    assert_allclose(found.rows_e, E.sum(axis=1), atol=1e-12)
+    assert_allclose(found.rows_f, F.sum(axis=1), atol=1e-12)
+    assert_allclose(found.columns_e, E.sum(axis=0), atol=1e-12)
+    assert_allclose(found.columns_f, F.sum(axis=0), atol=1e-12)
+    assert_allclose(found.reciprocal, (E * F.T).sum(axis=1), atol=1e-12)
+
+
+def test_without_values_edges_count_one(ops, graphs):
+    x, y = graphs
+    ones = np.ones((97, 9))
+    plain, weighted = ops.graph_terms(x, y, None, None), ops.graph_terms(x, y, ones, ones)
+    for field in dataclasses.fields(plain):
+        assert_array_equal(getattr(plain, field.name), getattr(weighted, field.name))
+
+
+def test_comparisons_of_ordered_lists(ops, graphs):
+    x, y = graphs
+    found = ops.list_terms(x, y, cycle=True, lcs=True, edit=True)
+    rows = range(97)
+    cycle = [float((x.indices[y.indices[i]] == i).any()) for i in rows]
+    lcs = [reference.longest_common_subsequence(x.indices[i], y.indices[i]) for i in rows]
+    edit = [reference.levenshtein(x.indices[i], y.indices[i]) for i in rows]
+    assert_array_equal(found.cycle, cycle)
+    assert_array_equal(found.lcs, lcs)
+    assert_array_equal(found.edit, edit)
+
+
+def test_only_what_was_asked_for_is_compared(ops, graphs):
+    found = ops.list_terms(*graphs, lcs=True)
+    assert len(found.cycle) == len(found.edit) == 0
+    assert len(found.lcs) == 97
+
+
+def test_relabelled_lists_are_those_of_the_relabelled_rows(ops, sets, rng):
+    X, *_ = sets
+    order = rng.permutation(97)
+    X = np.delete(X, 80, axis=0)  # no duplicates: a tie by index would not carry over
+    order = order[order != 96]
+    graph = ops.knn_exact(X, k=6, distance="l2")
+    expected = ops.knn_exact(np.ascontiguousarray(X[order]), k=6, distance="l2")
+    assert_array_equal(graph.relabelled(order).indices, expected.indices)
+    assert_array_equal(graph.relabelled(order).distances, expected.distances)
+
+
+def test_saved_terms_come_back_bit_for_bit(graphs, tmp_path):
+    x, _ = graphs
+    x.save(tmp_path / "graph.npz")
+    back = type(x).load(tmp_path / "graph.npz")
+    assert_array_equal(back.indices, x.indices)
+    assert_array_equal(back.distances, x.distances)
+    assert back.judged == x.judged
+
+
+@pytest.mark.parametrize(
+    ("indices", "values", "message"),
+    [
+        (np.full((3, 1), 3), None, "points outside"),
+        (np.full((3, 1), -1), None, "points outside"),
+        (np.zeros((2, 1), np.int64), None, "shape"),
+        (np.zeros((3, 1), np.int64), np.ones((3, 2)), "shape of its indices"),
+    ],
+)
+def test_the_kernel_rejects_bad_lists(indices, values, message):
+    native()
+    fine = np.array([[1], [2], [0]])
+    with pytest.raises(ValueError, match=message):
+        _core.graph_terms(fine, indices, None, values, n_threads=1)
+
+
+def test_the_kernel_converts_nothing():
+    fine = np.array([[1], [2], [0]])
+    with pytest.raises(TypeError):
+        _core.graph_terms(fine, fine.astype(np.int32), None, None, n_threads=1)
