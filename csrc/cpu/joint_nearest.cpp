@@ -20,7 +20,8 @@ namespace {
 constexpr index_t kNearest = 2;
 
 // The float64 side of the search, for one row of one pair. Both sets share one scale, so that
-// their keys add up; the sum is rounded once more, which `error` covers as it grows with d.
+// their keys add up; the sum is rounded once more, which the spare roundings of product_error
+// cover.
 struct Judge {
   const Embedding &X, &Y;
   const Selection &x, &y;

@@ -162,7 +162,8 @@ class Counter {
 
   double rank(index_t i, index_t j, const double* keys, Worker& worker) const {
     return worker.ranks.get(j, [&] {
-      // Keys further apart than this are in the order of the distances.
+      // Keys further apart than this are in the order of the distances, whose own rounding it
+      // covers too: they are summed in eight lanes (exact.cpp), not in one chain of d.
       const double reach = 2.0 * error_ * (largest_norm2_ + set_.squared_norms[i]);
       index_t less = 0, ties = 0;
       less += worker.order.below(keys[j] - reach, keys[j] + reach, [&](index_t l) {

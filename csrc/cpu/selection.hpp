@@ -12,7 +12,8 @@ namespace consilience {
 //   key_ij = w_j - a_i.a_j,   a = scale (x - mean),   w_j = |a_j|^2 / 2 (l2) or -scale a_j.mean
 //   (ip)
 // (what only depends on i is left out), and its float32 value is off by at most
-//   e_j + e'_i,   e_j = error (|w_j| + |a_j|^2 / 2),   e'_i = error |a_i|^2 / 2.
+//   e_j + e'_i,   e_j = error (|w_j| + |a_j|^2 / 2) + what is added below,
+//                 e'_i = error |a_i|^2 / 2.
 struct Selection {
   Centered<float> set;
   std::vector<double> offsets;  // w_j

@@ -27,6 +27,7 @@ from consilience.metrics import (
 from consilience.neighbors import neighbors
 from consilience.study.compare import compare
 from consilience.study.score_matrix import ScoreMatrix, Scores, load
+from consilience.views import preprocess
 
 __version__ = version("consilience")
 
@@ -52,6 +53,7 @@ __all__ = [
     "load",
     "mutual_knn",
     "neighbors",
+    "preprocess",
     "procrustes",
     "pwcca",
     "rsa",

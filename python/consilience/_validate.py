@@ -163,8 +163,8 @@ def _check_spread(values: Any, name: str) -> None:
     largest = max(abs(float(xp.max(high))), abs(float(xp.min(low))))
     if largest > LARGEST or spread < SMALLEST:
         raise ValueError(
-            f"`{name}` holds numbers too large or too close to compute with (largest {largest:.3g}, spread "
-            f"{spread:.3g}); rescale it"
+            f"`{name}` holds numbers too large or too close to compute with "
+            f"(largest {largest:.3g}, spread {spread:.3g}); rescale it"
         )
 
 

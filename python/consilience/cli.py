@@ -44,7 +44,7 @@ class _Sentences(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError:  # the reader of our output went away; click ends quietly
             raise
-        except (ValueError, TypeError, OSError, ImportError, ModelError) as error:
+        except (ValueError, TypeError, OSError, ImportError, MemoryError, ModelError) as error:
             if ctx.params.get("debug"):
                 raise
             raise click.ClickException(" ".join(str(error).split())) from error

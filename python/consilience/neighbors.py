@@ -36,8 +36,8 @@ def neighbors(
     -------
     indices : (n_samples, k) int64
     distances : (n_samples, k) float64
-        Nearest first, ties by index: the order of float64 differences of the values given,
-        whatever their offset. Float32 tiles only rule out who cannot be among the k.
+        Nearest first, ties by index: the order of float64 differences (products under "ip") of
+        the values given, whatever their offset. Float32 tiles only rule out candidates.
 
     Raises
     ------

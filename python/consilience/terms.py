@@ -213,7 +213,8 @@ class PairSums(Saved):
             return total + cross + 2.0 * float((n - 2.0) * (u @ v) + u.sum() * v.sum())
 
         def rows(x: tuple[Floats, Floats]) -> Floats:
-            return x[0] + (n - 2.0) * x[1] + x[1].sum()
+            own, u = x
+            return own + (n - 2.0) * u + float(u.sum())
 
         nothing = np.zeros(n)
         return PairSums(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from consilience._validate import Embedding, check_choice
-from consilience.needs import View
+from consilience._validate import Embedding, as_embedding, check_choice
+from consilience.needs import Normalize, View
 
 NORMALIZATIONS = ("none", "l2", "max", "zscore")
 
@@ -69,10 +69,40 @@ def _divide_by_largest(xp: Any, X: Any, name: str) -> Any:
 
 
 def _quantile(xp: Any, values: Any, q: float) -> float:
-    """Return the q-quantile with linear interpolation, as numpy.quantile does."""
-    ordered = xp.sort(values)
-    place = q * (int(values.shape[0]) - 1)
-    below = math.floor(place)
-    above = min(below + 1, int(values.shape[0]) - 1)
-    low, high = float(ordered[below]), float(ordered[above])
-    return low + (high - low) * (place - below)
+    """Return the entry of rank ⌊q · size⌋, as platonic-rep takes it."""
+    size = int(values.shape[0])
+    return float(xp.sort(values)[min(math.floor(q * size), size - 1)])
+
+
+def preprocess(X: Any, *, normalize: Normalize = "none", clip_quantile: float | None = None) -> Any:
+    """Clip and normalise an embedding, in float64.
+
+    Parameters
+    ----------
+    X : array of shape (n_samples, n_features)
+    normalize : "none", "l2", "max" or "zscore"
+        Rows of length 1; rows divided by their largest absolute value; columns of mean 0 and
+        variance 1 (constant ones become 0).
+    clip_quantile : float, optional
+        First clip all entries to ± the entry of rank ⌊q · size⌋ among all absolute values;
+        platonic-rep clips at 0.95 before it normalises.
+
+    Returns
+    -------
+    array of shape (n_samples, n_features)
+        Of the library that X came from if it is on an accelerator, else NumPy.
+
+    Raises
+    ------
+    ValueError
+        On a zero row under "l2" or "max", or if all rows become equal.
+
+    Examples
+    --------
+    >>> import numpy as np, consilience as cs
+    >>> cs.preprocess(np.array([[3.0, 4.0], [0.0, 2.0]]), normalize="l2").tolist()
+    [[0.6, 0.8], [0.0, 1.0]]
+    """
+    view = View(normalize, clip_quantile)
+    check_view(view)
+    return prepare(as_embedding(X, "X"), view)

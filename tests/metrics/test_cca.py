@@ -120,3 +120,10 @@ def test_svcca_is_the_same_every_time(paired, backend):
     # The published program draws at random: .319 to .379 on one input.
     scores = {cs.svcca(*paired, dims=4, backend=backend) for _ in range(3)}
     assert len(scores) == 1
+
+
+def test_pwcca_of_more_features_than_samples_does_not_depend_on_the_order_of_rows(rng):
+    # Spans of 16 and 33 in 39 dimensions share at least 10: as many correlations are 1.
+    X, Y = rng.standard_normal((40, 16)), rng.standard_normal((40, 33))
+    order = rng.permutation(40)
+    assert cs.pwcca(X[order], Y[order]) == pytest.approx(cs.pwcca(X, Y), rel=1e-8)

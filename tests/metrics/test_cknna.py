@@ -96,3 +96,18 @@ def test_no_common_neighbor_is_zero(backend):
     assert reference.mutual_knn(X, Y, 1) == 0.0
     assert expected == 0.0
     assert cs.cknna(X, Y, k=1, backend=backend) == 0.0
+
+
+@pytest.mark.parametrize("eps", [0.0, 1e-6])
+def test_a_masked_kernel_of_negative_self_similarity_is_refused(eps, backend):
+    # Few samples can make the unbiased HSIC of a masked kernel with itself negative; an
+    # epsilon under the fraction would then return 47,527 for a score of at most 1.
+    rng = np.random.default_rng(155)
+    rng.integers(4, 8)
+    X = rng.standard_normal((4, 3)) + 2 * rng.integers(0, 2)
+    Y = rng.standard_normal((4, 3))
+    U = reference.normalized(X, "l2")
+    P = reference.mask_of(reference.neighbors(U, 2, "ip")[0]) * (U @ U.T)
+    assert reference.hsic_unbiased(P, P) < 0.0
+    with pytest.raises(ValueError, match="not positive"):
+        cs.cknna(X, Y, k=2, variant="prh-code", eps=eps, backend=backend)

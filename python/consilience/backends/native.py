@@ -120,8 +120,8 @@ class NativeBackend:
                 self.n_threads,
             ),
         )
-        offsets = np.stack([typical_offsets(channel) for channel in channels])
         with _one_blas_thread:
+            offsets = np.stack([typical_offsets(channel) for channel in channels])
             rows, products = _core.pair_terms(
                 sets,
                 functions=[channel.function for channel in channels],

@@ -55,12 +55,18 @@ def _disjoint(A: MantelTerms) -> float:
 
 
 def of_pair_sums(sums: PairSums) -> tuple[MantelTerms, MantelTerms]:
-    """Return the terms of the two dense symmetric matrices behind pair sums."""
+    """Return the terms of the two dense symmetric matrices behind pair sums, less their means.
+
+    A constant off the diagonal moves T by a constant; without it the variance keeps its digits.
+    """
+    n = sums.n_samples
 
     def terms(squares: float, rows: Floats) -> MantelTerms:
-        row_squares = float(rows @ rows)
         total = float(rows.sum())
-        return MantelTerms(total, squares, squares, row_squares, row_squares, row_squares)
+        squares -= total * total / (n * (n - 1.0))
+        rows = rows - total / n
+        row_squares = float(rows @ rows)
+        return MantelTerms(0.0, squares, squares, row_squares, row_squares, row_squares)
 
     return terms(sums.aa, sums.rows_a), terms(sums.bb, sums.rows_b)
 

@@ -91,5 +91,7 @@ def joint_information(i_x: float, i_y: float, i_xy: float) -> float:
 def check_finite_dimension(value: float, name: str) -> float:
     """Return `value` if it is a number."""
     if not math.isfinite(value):
-        raise ValueError(f"`{name}`: its neighbours are all at one distance: no dimension fits")
+        raise ValueError(
+            f"`{name}`: a sample has all its neighbours at one distance; use combine='harmonic'"
+        )
     return value

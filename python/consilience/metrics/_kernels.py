@@ -51,6 +51,16 @@ class CenteredKernels:
     trace: tuple[float, float]
     diagonal_squares: tuple[float, float]
 
+    def require_spread(self, names: tuple[str, str]) -> None:
+        """Raise unless both U-centred matrices are more than rounding."""
+        for name, u, whole in zip(names, (self.u_xx, self.u_yy), (self.xx, self.yy), strict=True):
+            if not u * self.n * (self.n - 3.0) > 1e-12 * whole:
+                raise ValueError(
+                    f"`{name}`: nothing is left of its distances after U-centring (all pairs of "
+                    "samples are alike), so the unbiased score is undefined; use the biased one "
+                    "or more samples"
+                )
+
 
 def of_sums(sums: PairSums) -> CenteredKernels:
     """Return the centred products of two functions of pairs of samples."""

@@ -29,7 +29,8 @@ class Null:
 class Score:
     """A score and what is known of it.
 
-    null : under random relabelling of one model's samples, exactly.
+    null : under random relabelling of one model's samples; exact, but to first order for biased
+        distance correlation.
     std_error : of the score as an estimate from these samples, where it is a mean over rows.
     """
 

@@ -15,6 +15,9 @@ def check_rcond(rcond: float) -> None:
         raise ValueError(f"`rcond` must be in (0, 1), got {rcond}")
 
 
+EQUAL = 1e-7  # canonical correlations closer than this are taken for one
+
+
 @dataclass(frozen=True)
 class Subspace:
     """Principal axes of a set, largest first, without those below the cut-off.
@@ -60,6 +63,22 @@ class Canonical:
 
     correlations: Floats
     left: Floats
+
+
+def settled(found: Canonical, x: Subspace) -> Canonical:
+    """Return the same correlations with a basis that equal ones leave open chosen by X.
+
+    Within a block of equal correlations any rotation of the variates serves; the principal
+    axes of X inside the block do not depend on the order of the samples.
+    """
+    left = found.left.copy()
+    edges = np.flatnonzero(-np.diff(found.correlations) > EQUAL) + 1
+    for block in np.split(np.arange(len(found.correlations)), edges):
+        if len(block) > 1:
+            part = found.left[:, block]
+            _, _, turn = np.linalg.svd(x.lengths[:, None] * part, full_matrices=False)
+            left[:, block] = part @ turn.T
+    return Canonical(found.correlations, left)
 
 
 def canonical(xy: Floats, x: Subspace, y: Subspace) -> Canonical:

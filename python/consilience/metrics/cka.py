@@ -44,13 +44,7 @@ class Cka(MetricSettings):
             )
             null = Null(mean / scale, math.sqrt(variance) / scale)
             return Score(kernels.xy / scale, null)
-        for model, hsic in ((a, kernels.u_xx), (b, kernels.u_yy)):
-            if not hsic > 0.0:
-                raise ValueError(
-                    f"`{terms.name(model)}`: its unbiased HSIC with itself is not positive "
-                    f"({hsic:.3g}), so debiased CKA is undefined; use debiased=False or more "
-                    "samples"
-                )
+        kernels.require_spread((terms.name(a), terms.name(b)))
         value = kernels.u_xy / math.sqrt(kernels.u_xx * kernels.u_yy)
         return Score(value, Null(0.0, u_centered_std(kernels.n)))
 

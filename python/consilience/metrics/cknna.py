@@ -39,6 +39,11 @@ class Cknna(MetricSettings):
         return 4 if self.variant == "prh-code" else 2
 
     @property
+    def symmetric(self) -> bool:
+        """Return whether X and Y may be exchanged: not so with a transposed product."""
+        return self.variant == "paper"
+
+    @property
     def edges(self) -> EdgeNeed:
         """Return the graph and its edge values."""
         graph = GraphNeed(View(self.normalize), "ip", self.k)
@@ -78,14 +83,13 @@ class Cknna(MetricSettings):
     def _prh_code(self, terms: Any, a: int, b: int) -> Score:
         hsic = self._masked_hsic
         hsic_aa, hsic_bb = hsic(terms, a, a), hsic(terms, b, b)
-        scale = math.sqrt(hsic_aa * hsic_bb) if hsic_aa > 0.0 < hsic_bb else 0.0
-        if scale + self.eps <= 0.0:
+        if not (hsic_aa > 0.0 and hsic_bb > 0.0):
             raise ValueError(
                 f"`{terms.name(a)}` or `{terms.name(b)}`: the HSIC of its masked kernel with "
                 "itself is not positive, so this CKNNA is undefined; use variant='paper' or "
                 "a larger k"
             )
-        return Score(hsic(terms, a, b) / (scale + self.eps))
+        return Score(hsic(terms, a, b) / (math.sqrt(hsic_aa * hsic_bb) + self.eps))
 
     def _masked_hsic(self, terms: Any, a: int, b: int) -> float:
         """Return HSIC of both kernels masked to the edges their graphs share."""
@@ -178,8 +182,9 @@ def cknna(
     Returns
     -------
     float
-        Paper variant: symmetric and at most 1, exactly 1 for X with itself, about
-        k / n_samples for unrelated sets.
+        Paper variant: symmetric and at most 1, exactly 1 for X with itself, at most
+        k / (n_samples - 1) on average over relabelled samples. The prh-code variant is neither
+        symmetric nor bounded by 1.
 
     Raises
     ------

@@ -77,7 +77,8 @@ def dimension_mle(
     Raises
     ------
     ValueError
-        If k is not in [2, n_samples), or every sample has a duplicate.
+        If k is not in [2, n_samples), every sample has a duplicate, or, with combine="mean", a
+        sample has all its neighbours at one distance.
 
     Notes
     -----

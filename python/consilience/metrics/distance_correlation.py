@@ -33,6 +33,7 @@ class DistanceCorrelation(MetricSettings):
         products = of_sums(terms.pair_sums(a, b, self.needs()[0]))
         n = products.n
         if self.unbiased:
+            products.require_spread((terms.name(a), terms.name(b)))
             value = products.u_xy / math.sqrt(products.u_xx * products.u_yy)
             return Score(value, Null(0.0, u_centered_std(n)), details=_t_test(value, n))
         scale = math.sqrt(products.xx * products.yy)

@@ -80,6 +80,10 @@ def gride(
         If the orders are out of range, or fewer than 3 samples have such neighbours at
         different, positive distances.
 
+    Notes
+    -----
+    Samples whose two distances are equal or 0 are dropped; `compare` reports how many.
+
     References
     ----------
     [denti2022]_

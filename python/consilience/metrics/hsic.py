@@ -70,7 +70,8 @@ def hsic(
     Returns
     -------
     float
-        In the units of the kernels; 0 (on average, if unbiased) for independent sets.
+        In the units of the kernels. Unbiased: 0 on average for independent sets. Biased: at
+        least 0, and above it for finite samples.
 
     Raises
     ------

@@ -108,8 +108,9 @@ def id_correlation(
     Returns
     -------
     value : float
-        About 1 if either set determines the other smoothly, about 0 if they are independent;
-        as dimensions are estimates, values outside [0, 1] occur.
+        About 1 if each set determines the other, about min(I_X, I_Y) / max(I_X, I_Y) if only
+        the larger determines the smaller, about 0 if they are independent; as dimensions are
+        estimates, values outside [0, 1] occur.
     p_value : float or None
         (1 + #{permuted I_XY not above the observed}) / (permutations + 1).
 

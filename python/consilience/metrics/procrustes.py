@@ -71,7 +71,7 @@ def procrustes(
 
     Notes
     -----
-    O(n_samples · n_features²) time and O(n_features²) memory, from the moments alone.
+    O(n_samples · n_features² + n_features³) time and O(n_features²) memory, from the moments alone.
 
     References
     ----------

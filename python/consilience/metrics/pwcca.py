@@ -9,7 +9,7 @@ import numpy as np
 
 from consilience._evaluate import score
 from consilience.metrics._registry import MetricSettings, Score, metric
-from consilience.metrics._subspaces import canonical, check_rcond, subspace
+from consilience.metrics._subspaces import canonical, check_rcond, settled, subspace
 from consilience.needs import MomentNeed, Normalize, View
 
 
@@ -32,7 +32,7 @@ class Pwcca(MetricSettings):
         """Return the score of models a and b."""
         (need,) = self.needs()
         x, y = (subspace(terms.moments(m, m, need), self.rcond) for m in (a, b))
-        found = canonical(terms.moments(a, b, need).xy, x, y)
+        found = settled(canonical(terms.moments(a, b, need).xy, x, y), x)
         # <h_l, x_j> = (X^T X w_l)_j with w_l the weights of variate l: axes, lengths and `left`.
         products = x.axes @ (x.lengths[:, None] * found.left)
         weights = np.abs(products).sum(axis=0)
@@ -83,7 +83,9 @@ def pwcca(
 
     Notes
     -----
-    O(n_samples · n_features²) time and O(n_features²) memory, from the moments alone.
+    O(n_samples · n_features² + n_features³) time and O(n_features²) memory, from the
+    moments alone. Where correlations are equal, as when the ranks exceed n_samples together,
+    their variates are the principal axes of X among them.
 
     References
     ----------

@@ -25,7 +25,7 @@ from consilience.models._text_encoder import SmilesVocabulary, load_encoder, mea
 def embed(samples: Samples, *, checkpoint: str, batch_size: int) -> Batches:
     """Mean of the last hidden states over the tokens of the SMILES.
 
-    The package is only looked into, not imported: it asks for old versions of its needs.
+    The package is only looked into, not imported: it pins old versions of its dependencies.
     """
     folder = package_folder("rxnfp") / "models/transformers" / checkpoint
     encoder = load_encoder("BertModel", folder)

@@ -28,7 +28,7 @@ PACKAGE = "sevenn==0.13.0"
     checkpoint="7net-0",
 )
 def embed(samples: Samples, *, checkpoint: str, batch_size: int) -> Batches:
-    """Mean over atoms of the node features behind the last gate, all of them scalars."""
+    """Mean over atoms of the node features after the last gate, all of them scalars."""
     import ase
     import sevenn._keys as keys
     import torch

@@ -82,7 +82,7 @@ ENTRIES = {
     "cca": Entry(
         "CCA",
         "Mean correlation of the best-matching linear directions of two embeddings.",
-        reading="1: each embedding is a linear map of the other.",
+        reading="1: the smaller is a linear map of the larger.",
     ),
     "svcca": Entry(
         "SVCCA",
@@ -93,7 +93,7 @@ ENTRIES = {
     "pwcca": Entry(
         "PWCCA",
         "Canonical correlations weighted by how much of the first embedding each explains.",
-        reading="1: the first embedding is a linear map of the second.",
+        reading="1: the smaller is a linear map of the larger. Weighted by the first.",
         source="Morcos et al. 2018, arXiv:1806.05759",
     ),
     "procrustes": Entry(
@@ -130,7 +130,8 @@ ENTRIES = {
     "rsa": Entry(
         "RSA",
         "Correlation of the two models' distance matrices.",
-        reading="1: the same order (or size) of all distances. 0: unrelated.",
+        reading="1: distances equal up to scale (Pearson) or in the same order (Spearman). "
+        "0: unrelated.",
         source="Kriegeskorte et al. 2008",
     ),
     "information_imbalance": Entry(
@@ -147,7 +148,7 @@ ENTRIES = {
         "Do the two embeddings together need fewer dimensions than their sum? If one is a "
         "function of the other, the joint space is no larger than the larger one.",
         "(I_X + I_Y − I_XY) / max(I_X, I_Y), each by TwoNN",
-        "1: fully dependent. 0: independent. Reported with a permutation p-value.",
+        "1: each determines the other. 0: independent.",
         f"Basile et al. 2024, arXiv:2406.15812; {MATTER}",
     ),
     "twonn": Entry(

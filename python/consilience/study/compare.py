@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import inspect
 import platform
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,10 @@ from consilience.terms import Floats
 Request = str | tuple[str, Mapping[str, Any]]
 
 
+# A detail of model a, seen from the other side, is one of model b.
+_OTHER_SIDE = {"_a": "_b", "_b": "_a"}
+
+
 @dataclass(frozen=True)
 class _Column:
     """One metric with settings, under its label."""
@@ -29,6 +34,11 @@ class _Column:
     label: str
     registered: Registered
     metric: Any
+
+    @property
+    def symmetric(self) -> bool:
+        """Return whether these settings are symmetric; some break a metric's symmetry."""
+        return bool(getattr(self.metric, "symmetric", self.registered.symmetric))
 
 
 def compare(
@@ -143,7 +153,7 @@ def _column(label: str, name: str, settings: Mapping[str, Any]) -> _Column:
     except TypeError as error:
         if "unexpected keyword" not in str(error):
             raise
-        known = [field.name for field in fields(registered.settings_type)]
+        known = list(inspect.signature(registered.settings_type).parameters)
         raise ValueError(
             f"{name!r} has no setting {str(error).rpartition(' ')[2]}, but {known}"
         ) from error
@@ -178,7 +188,7 @@ def _run(terms: Terms, progress: bool) -> None:
     from tqdm import tqdm
 
     layout = "{l_bar}{bar}| {elapsed} < {remaining}"
-    with tqdm(total=sum(step.cost for step in steps), bar_format=layout) as bar:
+    with tqdm(total=sum(step.cost for step in steps), bar_format=layout, disable=None) as bar:
         for step in steps:
             bar.set_description(step.label)
             step.run()
@@ -207,10 +217,10 @@ def _scores(column: _Column, terms: Terms) -> Scores:
             for at in (cell, mirror):
                 arrays[name][at] = value
         for name, value in score.details.items():
-            array = details.setdefault(name, np.full(shape, np.nan))
-            array[cell] = value
-            if not name.endswith(("_a", "_b")):
-                array[mirror] = value
+            details.setdefault(name, np.full(shape, np.nan))[cell] = value
+            mirrored = _OTHER_SIDE.get(name[-2:], name[-2:])
+            mirrored = name[:-2] + mirrored
+            details.setdefault(mirrored, np.full(shape, np.nan))[mirror] = value
     known = {name: None if np.isnan(array).all() else array for name, array in arrays.items()}
     return Scores(
         label=column.label,
@@ -218,7 +228,7 @@ def _scores(column: _Column, terms: Terms) -> Scores:
         kind=registered.kind,
         settings=column.metric.settings,
         bounds=registered.bounds,
-        symmetric=registered.symmetric,
+        symmetric=column.symmetric,
         values=arrays["value"],
         null_mean=known["mean"],
         null_std=known["std"],
@@ -238,9 +248,9 @@ def _cells(
         return
     for a in range(n):
         for b in range(n):
-            if column.registered.symmetric and b < a:
+            if column.symmetric and b < a:
                 continue
-            mirror = (b, a) if column.registered.symmetric else (a, b)
+            mirror = (b, a) if column.symmetric else (a, b)
             yield (a, b), mirror, column.metric.score(terms, a, b)
 
 

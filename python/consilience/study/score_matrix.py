@@ -63,8 +63,8 @@ class Scores:
         ``values[a, b]`` compares a with b, or goes from a to b. The diagonal is the model
         with itself. Finite.
     null_mean, null_std, std_error : arrays shaped like `values`, optional
-        Mean and standard deviation of the score for unrelated models, and the standard error
-        of the score. nan where the quantity is not defined.
+        Mean and standard deviation of the score over relabellings of one model's samples, and
+        the standard error of the score. nan where the quantity is not defined.
     details : dict of arrays shaped like `values`
         Further numbers of each cell, for example ``"p_value"``. nan where not defined.
 

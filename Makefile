@@ -1,0 +1,91 @@
+# `make demo` and `make test` do their own set-up; the rest is for development.
+PYTHON ?= python3
+TORCH := torch==2.13.0
+N ?= 500
+
+TEST_BIN := .venv/bin
+DEMO_BIN := .venv-demo/bin
+CORE := pyproject.toml CMakeLists.txt $(shell find csrc -name '*.?pp') $(shell find python -name '*.py')
+
+.PHONY: demo test test-models test-peers lint format tables bench bench-quick sanitize wheel clean
+
+demo: .venv-demo/installed
+	$(DEMO_BIN)/consilience demo --n $(N) -o demo
+
+test: .venv/installed
+	$(TEST_BIN)/python -m pytest
+
+# The real models on a handful of molecules, in the environment of the demo.
+test-models: .venv-demo/installed
+	$(DEMO_BIN)/pip install --quiet pytest hypothesis
+	$(DEMO_BIN)/python -m pytest tests/models tests/cli tests/store
+
+test-peers: .venv/installed
+	$(TEST_BIN)/pip install --quiet dcor hyppo scikit-dimension calibrated-similarity dadapy
+	$(TEST_BIN)/python -m pytest tests/peers
+
+lint: .venv/linted
+	$(TEST_BIN)/ruff check python tests bench scripts
+	$(TEST_BIN)/ruff format --check python tests bench scripts
+	$(TEST_BIN)/clang-format --dry-run --Werror $(shell find csrc -name '*.?pp')
+	$(TEST_BIN)/mypy
+	$(TEST_BIN)/python scripts/metric_tables.py --check
+
+format: .venv/linted
+	$(TEST_BIN)/ruff check --fix --quiet python tests bench scripts
+	$(TEST_BIN)/ruff format --quiet python tests bench scripts
+	$(TEST_BIN)/clang-format -i $(shell find csrc -name '*.?pp')
+
+tables: .venv/installed
+	$(TEST_BIN)/python scripts/metric_tables.py
+
+bench: .venv/benched
+	$(TEST_BIN)/python bench/run.py
+
+bench-quick: .venv/benched
+	$(TEST_BIN)/python bench/run.py --quick
+
+# AddressSanitizer and UBSan over the tests of the ops and metrics.
+sanitize: .venv/installed
+	$(TEST_BIN)/pip install --quiet scikit-build-core pybind11
+	$(TEST_BIN)/pip install --quiet --no-build-isolation --no-deps --target build/sanitized --upgrade \
+	  -C cmake.define.CONSILIENCE_SANITIZE=ON -C cmake.build-type=Debug .
+	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	PYTHONPATH=build/sanitized $(TEST_BIN)/python -m pytest -p no:cacheprovider \
+	  tests/ops tests/metrics/test_golden.py tests/metrics/test_neighbors.py
+
+wheel: .venv/linted
+	$(TEST_BIN)/python -m build --outdir dist
+
+clean:
+	rm -rf .venv .venv-demo build dist
+
+.venv/ready:
+	$(PYTHON) -m venv .venv
+	$(TEST_BIN)/pip install --quiet --upgrade pip
+	$(TEST_BIN)/pip install --quiet $(TORCH)
+	touch $@
+
+.venv/installed: .venv/ready $(CORE)
+	$(TEST_BIN)/pip install --quiet '.[test]' -C cmake.define.CONSILIENCE_WERROR=ON
+	touch $@
+
+.venv/linted: .venv/installed
+	$(TEST_BIN)/pip install --quiet '.[dev]'
+	touch $@
+
+.venv/benched: .venv/installed
+	$(TEST_BIN)/pip install --quiet '.[bench]'
+	touch $@
+
+.venv-demo/ready: requirements/models-nodeps.txt
+	$(PYTHON) -m venv .venv-demo
+	$(DEMO_BIN)/pip install --quiet --upgrade pip
+	$(DEMO_BIN)/pip install --quiet $(TORCH)
+	$(DEMO_BIN)/pip install --quiet --no-deps -r requirements/models-nodeps.txt
+	touch $@
+
+.venv-demo/installed: .venv-demo/ready $(CORE)
+	$(DEMO_BIN)/pip install --quiet '.[models,report]'
+	touch $@

@@ -1,0 +1,186 @@
+"""Run the benches and keep what matters: `python bench/run.py [-k PATTERN] [--quick]`.
+
+Writes bench/results/cpu.json and prints a table. With -k, only the groups that ran are replaced.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results" / "cpu.json"
+PACKAGES = ("consilience", "numpy", "scipy", "torch", "faiss-cpu", "dcor", "pytest-benchmark")
+
+Bench = dict[str, Any]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-k", dest="pattern", default="", help="run matching benches only")
+    parser.add_argument("--quick", action="store_true", help="small, once, nothing written")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder) / "raw.json"
+        code = run_pytest(options.pattern, options.quick, raw)
+        if code == pytest_found_nothing():
+            print(f"no bench matches {options.pattern!r}", file=sys.stderr)
+        if code:
+            return code
+        if options.quick:
+            return 0
+        benches = reduced(json.loads(raw.read_text())["benchmarks"])
+    kept = earlier(options.output) if options.pattern else []
+    ran = {bench["group"] for bench in benches}
+    benches = [bench for bench in kept if bench["group"] not in ran] + benches
+    benches.sort(key=lambda bench: (bench["group"], bench["role"] != "ours", bench["name"]))
+    result = {
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "machine": machine(load),
+        "versions": versions(),
+        "benches": benches,
+    }
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    print(table(benches))
+    return 0
+
+
+def run_pytest(pattern: str, quick: bool, raw: Path) -> int:
+    command = [sys.executable, "-m", "pytest", "-c", str(HERE / "pytest.ini"), str(HERE), "-q"]
+    if pattern:
+        command += ["-k", pattern]
+    if quick:
+        command += ["--quick", "--benchmark-disable-gc", "--benchmark-columns=median"]
+    else:
+        command += [f"--benchmark-json={raw}", "--benchmark-columns=min,median,rounds"]
+        # Written here, not by the plugin, which would also keep every round of every bench.
+    return subprocess.run(command, check=False, cwd=HERE.parent).returncode
+
+
+def pytest_found_nothing() -> int:
+    return 5
+
+
+def reduced(raw: list[Bench]) -> list[Bench]:
+    """Return per bench its median, minimum and rounds, and its ratios within its group."""
+    benches = []
+    for entry in raw:
+        extra = entry["extra_info"]
+        times = extra.get("times", 1)
+        bench: Bench = {
+            "group": entry["group"],
+            "name": entry["name"].removeprefix("test_").partition("[")[0],
+            "role": extra["role"],
+            "n_threads": extra["n_threads"],
+            "median_s": entry["stats"]["median"],
+            "min_s": entry["stats"]["min"],
+            "rounds": entry["stats"]["rounds"],
+        }
+        if entry["name"].endswith("]") and "expert" in entry["name"]:
+            bench["name"] += " (expert)"
+        elif "product_formed" in entry["name"]:
+            bench["name"] += " (product formed)"
+        if times != 1:
+            bench["times"] = times
+        if "note" in extra:
+            bench["note"] = extra["note"]
+        benches.append(bench)
+    for group in {bench["group"] for bench in benches}:
+        add_ratios([bench for bench in benches if bench["group"] == group])
+    return benches
+
+
+def add_ratios(group: list[Bench]) -> None:
+    """Say how many floors each bench takes, and how many of ours each rival takes."""
+    floors = [bench["median_s"] for bench in group if bench["role"] == "floor"]
+    ours = [bench for bench in group if bench["role"] == "ours"]
+    for bench in group:
+        total = bench["median_s"] * bench.get("times", 1)
+        if floors and bench["role"] != "floor":
+            bench["per_floor"] = round(total / min(floors), 3)
+        if bench["role"] == "rival":
+            bench["per_ours"] = {own["name"]: round(total / own["median_s"], 3) for own in ours}
+
+
+def earlier(path: Path) -> list[Bench]:
+    if not path.exists():
+        return []
+    benches: list[Bench] = json.loads(path.read_text())["benches"]
+    return benches
+
+
+def commit() -> str:
+    def git(*arguments: str) -> str:
+        found = subprocess.run(
+            ["git", *arguments], cwd=HERE, check=False, capture_output=True, text=True
+        )
+        return found.stdout.strip()
+
+    head = git("rev-parse", "--short", "HEAD") or "unknown"
+    changed = git("status", "--porcelain", "--", "../csrc", "../python", ".")
+    return head + (" with changes" if changed else "")
+
+
+def machine(load: float) -> dict[str, Any]:
+    """Return the processor, its cores, the memory, and how busy it was before the run."""
+    return {
+        "processor": cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+        "system": f"{platform.system()} {platform.machine()}",
+        "load_before": round(load, 2),
+    }
+
+
+def cpu_model() -> str:
+    cpu = Path("/proc/cpuinfo")
+    if cpu.exists():
+        lines = cpu.read_text().splitlines()
+        facts = dict(line.partition(":")[::2] for line in lines if ":" in line)
+        facts = {key.strip(): value.strip() for key, value in facts.items()}
+        family = "family {} model {}".format(facts.get("cpu family"), facts.get("model"))
+        return f"{facts.get('model name', platform.machine())} ({family})"
+    return platform.processor() or platform.machine()
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+def table(benches: list[Bench]) -> str:
+    lines = []
+    previous = None
+    for bench in benches:
+        if bench["group"] != previous:
+            previous = bench["group"]
+            lines.append(f"\n{previous}")
+        total = bench["median_s"] * bench.get("times", 1)
+        seconds = f"{total:10.4f} s" + (f" ({bench['times']} x)" if "times" in bench else "")
+        floor = f"{bench['per_floor']:8.2f} floors" if "per_floor" in bench else ""
+        ratios = bench.get("per_ours", {})
+        ours = ", ".join(f"{ratio:.2f} x {name}" for name, ratio in ratios.items())
+        lines.append(f"  {bench['role']:6}{bench['name']:42}{seconds:24}{floor:18}{ours}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

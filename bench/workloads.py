@@ -1,0 +1,68 @@
+"""Inputs and yardsticks of the benches. Imports NumPy and SciPy, not the package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.linalg.blas import dgemm, sgemm
+
+Array = np.ndarray[Any, Any]
+THREADS = (1, 2)
+
+
+def embedding(n_samples: int, n_features: int, model: int = 0) -> Array:
+    """Return float32 rows of one of several models that share 16 latent directions."""
+    shared = np.random.default_rng(1).standard_normal((n_samples, 16))
+    rng = np.random.default_rng([2, model])
+    rows = shared @ rng.standard_normal((16, n_features))
+    return (rows + rng.standard_normal((n_samples, n_features))).astype(np.float32)
+
+
+def gram_floor(*sets: Array, dtype: Any = np.float32) -> Callable[[], Array]:
+    """Return the matrix products X X' of all sets, and nothing else.
+
+    SciPy's gemm on column-major input, so that no copy is timed. Not a lower bound for ops that
+    make each tile of the symmetric matrix once: those can take half of it.
+    """
+    gemm = sgemm if dtype == np.float32 else dgemm
+    transposed = [np.asfortranarray(X.T.astype(dtype)) for X in sets]
+
+    def run() -> Array:
+        for rows in transposed:
+            last = gemm(1.0, rows, rows, trans_a=True)
+        return last
+
+    return run
+
+
+def some_rows(n_samples: int, count: int = 16) -> Array:
+    """Return seeded rows to check against a dense definition."""
+    rng = np.random.default_rng(3)
+    return np.sort(rng.choice(n_samples, min(count, n_samples), replace=False))
+
+
+def dense_squares(X: Array, rows: Array) -> Array:
+    """Return squared distances of some rows to all, float64, from differences; self is inf."""
+    wide = X.astype(np.float64)
+    squares = np.stack([((wide - wide[i]) ** 2).sum(axis=1) for i in rows])
+    squares[np.arange(len(rows)), rows] = np.inf
+    return squares
+
+
+def dense_neighbors(X: Array, rows: Array, k: int) -> tuple[Array, Array]:
+    """Return the k nearest of some rows by (distance, index), and their distances."""
+    squares = dense_squares(X, rows)
+    order = np.argsort(squares, axis=1, kind="stable")[:, :k]
+    return order, np.sqrt(np.take_along_axis(squares, order, axis=1))
+
+
+def neighbor_lists(n_samples: int, k: int, seed: int) -> Array:
+    """Return random lists of k distinct others per sample, int64."""
+    rng = np.random.default_rng(seed)
+    lists = np.empty((n_samples, k), np.int64)
+    for i in range(n_samples):
+        drawn = rng.choice(n_samples - 1, k, replace=False)
+        lists[i] = drawn + (drawn >= i)
+    return lists
