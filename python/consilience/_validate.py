@@ -131,8 +131,9 @@ def _check_finite(values: Any, name: str) -> None:
     from array_api_compat import array_namespace
 
     xp = array_namespace(values)
-    for start in range(0, values.shape[0], 65536):
-        finite = xp.isfinite(values[start : start + 65536, :])
+    n = values.shape[0]
+    for start in range(0, n, 65536):
+        finite = xp.isfinite(values[start : min(n, start + 65536), :])
         if bool(xp.all(finite)):
             continue
         bad = xp.argmax(xp.astype(xp.reshape(~finite, (-1,)), xp.int32))

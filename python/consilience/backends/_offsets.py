@@ -28,7 +28,7 @@ def typical_offsets(channel: Channel) -> Floats:
     sample_norms = xp.sum(sample * sample, axis=1)
     parts = []
     for start in range(0, n, 4096):
-        rows = xp.astype(channel.X[start : start + 4096, :], xp.float64) - center
+        rows = xp.astype(channel.X[start : min(n, start + 4096), :], xp.float64) - center
         norms = xp.sum(rows * rows, axis=1)
         squares = norms[:, None] + sample_norms[None, :] - 2.0 * (rows @ sample.T)
         parts.append(np.maximum(to_host(squares), 0.0))
