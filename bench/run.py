@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import importlib.util
 import json
 import os
 import platform
@@ -30,7 +31,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="small, once, nothing written")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
-    load = os.getloadavg()[0]
+    load, source = os.getloadavg()[0], commit()
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "raw.json"
         code = run_pytest(options.pattern, options.quick, raw)
@@ -41,13 +42,14 @@ def main() -> int:
         if options.quick:
             return 0
         benches = reduced(json.loads(raw.read_text())["benchmarks"])
+    for bench in benches:
+        bench["commit"] = source
     kept = earlier(options.output) if options.pattern else []
     ran = {bench["group"] for bench in benches}
     benches = [bench for bench in kept if bench["group"] not in ran] + benches
     benches.sort(key=lambda bench: (bench["group"], bench["role"] != "ours", bench["name"]))
     result = {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
         "machine": machine(load),
         "versions": versions(),
         "benches": benches,
@@ -66,7 +68,6 @@ def run_pytest(pattern: str, quick: bool, raw: Path) -> int:
         command += ["--quick", "--benchmark-disable-gc", "--benchmark-columns=median"]
     else:
         command += [f"--benchmark-json={raw}", "--benchmark-columns=min,median,rounds"]
-        # Written here, not by the plugin, which would also keep every round of every bench.
     return subprocess.run(command, check=False, cwd=HERE.parent).returncode
 
 
@@ -130,8 +131,22 @@ def commit() -> str:
         return found.stdout.strip()
 
     head = git("rev-parse", "--short", "HEAD") or "unknown"
-    changed = git("status", "--porcelain", "--", "../csrc", "../python", ".")
-    return head + (" with changes" if changed else "")
+    if git("status", "--porcelain", "--", "../csrc", "../python", "."):
+        head += " with changes"
+    return head + ("" if installed_is_tree() else "; the installed package differs from it")
+
+
+def installed_is_tree() -> bool:
+    """Return whether the Python files that run are those beside the benches."""
+    spec = importlib.util.find_spec("consilience")
+    if spec is None or spec.origin is None:
+        return False
+    tree, installed = HERE.parent / "python" / "consilience", Path(spec.origin).parent
+    return all(
+        (installed / path.relative_to(tree)).is_file()
+        and (installed / path.relative_to(tree)).read_bytes() == path.read_bytes()
+        for path in tree.rglob("*.py")
+    )
 
 
 def machine(load: float) -> dict[str, Any]:

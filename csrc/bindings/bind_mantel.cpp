@@ -32,10 +32,7 @@ void bind_mantel(py::module_& m) {
         const double* f_data = edge_data(f, indices_y, "f");
         require(permutations.ndim() == 2 && permutations.shape(1) == x.n_rows,
                 "`permutations` must be of shape (n_draws, n_samples)");
-        for (index_t at = 0; at < permutations.size(); ++at) {
-          require(permutations.data()[at] >= 0 && permutations.data()[at] < x.n_rows,
-                  "`permutations` points outside");
-        }
+        require(all_within(permutations, x.n_rows), "`permutations` points outside");
         const Run run = run_on(n_threads);
         Vector draws(permutations.shape(0));
         double* out = draws.mutable_data();

@@ -14,6 +14,7 @@ void bind_rank_counts(py::module_& m) {
          const std::vector<index_t>& ks, int n_threads) {
         require_blas();
         const Embedding set = embedding(X, "X");
+        require(set.n_samples <= (index_t{1} << 30), "n_samples must be at most 2**30");
         require(!sources.empty() && !ks.empty(), "no sources or no ks");
         require(std::is_sorted(ks.begin(), ks.end()) && ks.front() >= 1, "`ks` must ascend from 1");
         std::vector<NeighborLists> lists;

@@ -42,15 +42,20 @@ inline Embedding embedding(const py::array& X, const char* name) {
   return {X.data(), is_double, X.shape(0), X.shape(1)};
 }
 
+// Whether all entries are in [0, n).
+inline bool all_within(const IndexMatrix& indices, index_t n) {
+  const index_t* first = indices.data();
+  bool within = true;
+  for (index_t at = 0; at < indices.size(); ++at) within &= (0 <= first[at]) & (first[at] < n);
+  return within;
+}
+
 // Neighbour lists of n samples; every index is checked, since kernels follow them.
 inline NeighborLists neighbor_lists(const IndexMatrix& indices, index_t n, const char* name) {
   require(indices.ndim() == 2 && indices.shape(0) == n && indices.shape(1) > 0,
           std::string("`") + name + "` must be of shape (n_samples, k)");
-  const index_t* first = indices.data();
-  for (index_t at = 0; at < indices.size(); ++at) {
-    require(first[at] >= 0 && first[at] < n, std::string("`") + name + "` points outside");
-  }
-  return {first, n, indices.shape(1)};
+  require(all_within(indices, n), std::string("`") + name + "` points outside");
+  return {indices.data(), n, indices.shape(1)};
 }
 
 // Values beside neighbour lists, or null.

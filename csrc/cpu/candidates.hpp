@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include "common/types.hpp"
+#include "cpu/filter.hpp"
 
 namespace consilience {
 
@@ -22,16 +24,19 @@ class CandidateLists {
  public:
   CandidateLists(index_t n_rows, index_t k)
       : k_(k),
-        capacity_(k + std::max<index_t>(k, 64)),
+        capacity_(capacity(k)),
         thresholds_(n_rows, std::numeric_limits<float>::infinity()),
+        limits_(n_rows, static_cast<std::int32_t>(k + std::max<index_t>(k / 2, 16))),
         counts_(n_rows, 0),
         judged_(n_rows, 0),
-        lowers_(n_rows * capacity_),
-        indices_(n_rows * capacity_) {}
+        lowers_(std::make_unique_for_overwrite<float[]>(n_rows * capacity_)),
+        indices_(std::make_unique_for_overwrite<std::int32_t[]>(n_rows * capacity_)) {}
 
   static index_t bytes_per_row(index_t k) {
-    return (k + std::max<index_t>(k, 64)) * index_t{sizeof(float) + sizeof(std::int32_t)} + 16;
+    return capacity(k) * index_t{sizeof(float) + sizeof(std::int32_t)} + 20;
   }
+
+  static index_t capacity(index_t k) { return k + std::max<index_t>(k, 64); }
 
   // A candidate with a larger lower bound than this cannot be among the k nearest of the row.
   float threshold(index_t row) const { return thresholds_[row]; }
@@ -39,8 +44,11 @@ class CandidateLists {
 
   template <class Judge>
   void offer(index_t row, index_t j, float lower, const Judge& judge) {
-    if (counts_[row] == capacity_) make_room(row, judge);
     if (lower > thresholds_[row]) return;
+    if (counts_[row] == limits_[row]) {
+      make_room(row, judge);
+      if (lower > thresholds_[row]) return;
+    }
     const index_t at = row * capacity_ + counts_[row]++;
     lowers_[at] = lower;
     indices_[at] = static_cast<std::int32_t>(j);
@@ -49,7 +57,7 @@ class CandidateLists {
   // Writes the k nearest, nearest first, and returns how many float64 keys that took.
   template <class Judge>
   index_t finish(index_t row, const Judge& judge, index_t* indices, double* keys) {
-    narrow(row, judge);
+    narrow(row, judge, k_);
     const auto nearest = judge_all(row, judge);
     for (index_t s = 0; s < k_; ++s) {
       keys[s] = nearest[s].first;
@@ -63,8 +71,13 @@ class CandidateLists {
 
   template <class Judge>
   void make_room(index_t row, const Judge& judge) {
-    narrow(row, judge);
-    if (counts_[row] <= k_ + (capacity_ - k_) / 2) return;
+    narrow(row, judge, k_ + k_ / 16);
+    const index_t room = limits_[row] - k_;
+    if (counts_[row] <= k_ + room / 2) return;
+    if (limits_[row] < capacity_) {
+      limits_[row] = static_cast<std::int32_t>(std::min(capacity_, k_ + 2 * room));
+      return;
+    }
     const auto nearest = judge_all(row, judge);
     for (index_t s = 0; s < k_; ++s) {
       // Judged ones keep a lower bound that no narrowing can drop.
@@ -77,22 +90,26 @@ class CandidateLists {
 
   // Drops the candidates that the k-th smallest upper bound rules out.
   template <class Judge>
-  void narrow(index_t row, const Judge& judge) {
+  void narrow(index_t row, const Judge& judge, index_t enough) {
     const index_t count = counts_[row];
     if (count < k_) return;
-    float* lowers = lowers_.data() + row * capacity_;
-    std::int32_t* indices = indices_.data() + row * capacity_;
-    std::vector<float> uppers(count);
+    float* lowers = lowers_.get() + row * capacity_;
+    std::int32_t* indices = indices_.get() + row * capacity_;
+    thread_local std::vector<float> uppers;
+    uppers.resize(count);
     for (index_t c = 0; c < count; ++c) uppers[c] = lowers[c] + judge.width(indices[c]);
-    std::nth_element(uppers.begin(), uppers.begin() + (k_ - 1), uppers.end());
-    const float threshold = std::min(thresholds_[row], uppers[k_ - 1] + judge.slack());
+    const float threshold = std::min(
+        thresholds_[row], bound_of_smallest(uppers.data(), count, k_, enough) + judge.slack());
     // Judged candidates have upper bound -inf here, so with them the threshold would not hold.
     if (threshold > -std::numeric_limits<float>::infinity()) thresholds_[row] = threshold;
+    const float last = thresholds_[row];
     index_t kept = 0;
     for (index_t c = 0; c < count; ++c) {
-      if (lowers[c] > thresholds_[row]) continue;
-      lowers[kept] = lowers[c];
-      indices[kept++] = indices[c];
+      // No branch: which ones stay is a matter of chance.
+      const float lower = lowers[c];
+      lowers[kept] = lower;
+      indices[kept] = indices[c];
+      kept += !(lower > last);
     }
     counts_[row] = static_cast<std::int32_t>(kept);
   }
@@ -100,19 +117,25 @@ class CandidateLists {
   template <class Judge>
   std::vector<Judged> judge_all(index_t row, const Judge& judge) {
     const index_t count = counts_[row];
-    const std::int32_t* indices = indices_.data() + row * capacity_;
+    const std::int32_t* indices = indices_.get() + row * capacity_;
     std::vector<Judged> judged(count);
-    for (index_t c = 0; c < count; ++c) judged[c] = {judge.key(indices[c]), indices[c]};
+    for (index_t c = 0; c < count; ++c) {
+      if (c + 1 < count) judge.prefetch(indices[c + 1]);
+      judged[c] = {judge.key(indices[c]), indices[c]};
+    }
     judged_[row] += static_cast<std::int32_t>(count);
-    std::partial_sort(judged.begin(), judged.begin() + k_, judged.end());
+    if (count > k_) std::nth_element(judged.begin(), judged.begin() + k_, judged.end());
+    std::sort(judged.begin(), judged.begin() + k_);
     return judged;
   }
 
   index_t k_, capacity_;
   std::vector<float> thresholds_;
-  std::vector<std::int32_t> counts_, judged_;
-  std::vector<float> lowers_;
-  std::vector<std::int32_t> indices_;
+  // A list is narrowed at its limit: early, as many pass a stale threshold; later with more room,
+  // where many tie within the error.
+  std::vector<std::int32_t> limits_, counts_, judged_;
+  std::unique_ptr<float[]> lowers_;
+  std::unique_ptr<std::int32_t[]> indices_;
 };
 
 }  // namespace consilience

@@ -3,8 +3,20 @@
 #include "common/types.hpp"
 
 // The float64 definitions that float32 tiles are checked against: sums over differences, never
-// the expansion ||x||^2 + ||y||^2 - 2 x.y. Order of summation is fixed: eight strided partial sums.
+// the expansion ||x||^2 + ||y||^2 - 2 x.y. Order of summation is fixed: thirty-two strided partial
+// sums.
 namespace consilience {
+
+// Asks for row i of X ahead of its use: candidates lie anywhere, and memory is slower than sums.
+inline void prefetch_row(const Embedding& X, index_t i) {
+#if defined(__GNUC__)
+  const index_t bytes = X.n_features * (X.is_double ? 8 : 4);
+  const char* row = static_cast<const char*>(X.data) + i * bytes;
+  for (index_t at = 0; at < bytes; at += 64) __builtin_prefetch(row + at);
+#else
+  (void)X, (void)i;
+#endif
+}
 
 // sum_f (x_if - x_jf)^2
 double squared_distance(const Embedding& X, index_t i, index_t j);

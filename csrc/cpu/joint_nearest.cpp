@@ -28,6 +28,10 @@ struct Judge {
   index_t i;
 
   float width(index_t j) const { return x.width[j] + y.width[j]; }
+  void prefetch(index_t j) const {
+    prefetch_row(X, j);
+    prefetch_row(Y, j);
+  }
   float slack() const { return x.slack[i] + y.slack[i]; }
   double key(index_t j) const { return squared_distance(X, i, j) + squared_distance(Y, i, j); }
   float threshold(double key) const {
@@ -80,41 +84,31 @@ class Search {
   }
 
   void feed_rows(index_t p, const TileRange& t, const float* a, const float* b) {
-    std::vector<index_t> hits(t.n_cols() / kFilterChunk + 2);
+    std::vector<index_t> hits(t.n_cols());
     const float* lower_a = first(p).lower.data() + t.col_start;
     const float* lower_b = second(p).lower.data() + t.col_start;
     for (index_t i = t.row_start; i < t.row_stop; ++i, a += t.n_cols(), b += t.n_cols()) {
       const index_t list = list_of(p, i);
-      const index_t n_hits = joint_chunks_below(lower_a, lower_b, a, b, t.n_cols(),
-                                                lists_.threshold(list), hits.data());
+      const index_t n_hits = joint_columns_below(lower_a, lower_b, a, b, t.n_cols(),
+                                                 lists_.threshold(list), hits.data());
       for (index_t h = 0; h < n_hits; ++h) {
-        const index_t stop = std::min(t.n_cols(), hits[h] + kFilterChunk);
-        for (index_t c = hits[h]; c < stop; ++c) {
-          const float bound = (lower_a[c] + lower_b[c]) - (a[c] + b[c]);
-          if (bound <= lists_.threshold(list) && t.col_start + c != i) {
-            lists_.offer(list, t.col_start + c, bound, judge(p, i));
-          }
-        }
+        const index_t c = hits[h];
+        if (t.col_start + c == i) continue;
+        lists_.offer(list, t.col_start + c, (lower_a[c] + lower_b[c]) - (a[c] + b[c]), judge(p, i));
       }
     }
   }
 
   void feed_columns(index_t p, const TileRange& t, const float* a, const float* b) {
-    std::vector<index_t> hits(t.n_cols() / kFilterChunk + 2);
+    std::vector<index_t> hits(t.n_cols());
     const float* thresholds = lists_.thresholds() + list_of(p, t.col_start);
     for (index_t i = t.row_start; i < t.row_stop; ++i, a += t.n_cols(), b += t.n_cols()) {
       const float lower = first(p).lower[i] + second(p).lower[i];
       const index_t n_hits =
-          joint_chunks_below_columns(lower, a, b, thresholds, t.n_cols(), hits.data());
+          joint_columns_reached(lower, a, b, thresholds, t.n_cols(), hits.data());
       for (index_t h = 0; h < n_hits; ++h) {
-        const index_t stop = std::min(t.n_cols(), hits[h] + kFilterChunk);
-        for (index_t c = hits[h]; c < stop; ++c) {
-          const index_t list = list_of(p, t.col_start + c);
-          const float bound = lower - (a[c] + b[c]);
-          if (bound <= lists_.threshold(list)) {
-            lists_.offer(list, i, bound, judge(p, t.col_start + c));
-          }
-        }
+        const index_t c = hits[h], j = t.col_start + c;
+        lists_.offer(list_of(p, j), i, lower - (a[c] + b[c]), judge(p, j));
       }
     }
   }

@@ -27,6 +27,7 @@ struct Judge {
   double to_mean;  // <x_i, mean>, read under ip only
 
   float width(index_t j) const { return selection.width[j]; }
+  void prefetch(index_t j) const { prefetch_row(X, j); }
   float slack() const { return selection.slack[i]; }
 
   double key(index_t j) const {
@@ -67,42 +68,31 @@ class Search {
 
   // Rows [row, row + n_rows) of a tile meet its columns.
   void feed_rows(const TileRange& t, const float* products) {
-    std::vector<index_t> hits(t.n_cols() / kFilterChunk + 2);
+    std::vector<index_t> hits(t.n_cols());
+    const float* lower = selection_.lower.data() + t.col_start;
     for (index_t i = t.row_start; i < t.row_stop; ++i) {
       const float* row = products + (i - t.row_start) * t.n_cols();
-      const float* lower = selection_.lower.data() + t.col_start;
       const index_t list = list_of(i);
       const index_t n_hits =
-          chunks_below(lower, row, t.n_cols(), lists_.threshold(list), hits.data());
+          columns_below(lower, row, t.n_cols(), lists_.threshold(list), hits.data());
       for (index_t h = 0; h < n_hits; ++h) {
-        const index_t stop = std::min(t.n_cols(), hits[h] + kFilterChunk);
-        for (index_t c = hits[h]; c < stop; ++c) {
-          const float bound = lower[c] - row[c];
-          if (bound <= lists_.threshold(list) && t.col_start + c != i) {
-            lists_.offer(list, t.col_start + c, bound, judge(i));
-          }
-        }
+        const index_t c = hits[h];
+        if (t.col_start + c != i) lists_.offer(list, t.col_start + c, lower[c] - row[c], judge(i));
       }
     }
   }
 
   // Columns of a tile meet its rows: the other half of a symmetric matrix.
   void feed_columns(const TileRange& t, const float* products) {
-    std::vector<index_t> hits(t.n_cols() / kFilterChunk + 2);
+    std::vector<index_t> hits(t.n_cols());
     const float* thresholds = lists_.thresholds() + list_of(t.col_start);
     for (index_t i = t.row_start; i < t.row_stop; ++i) {
       const float* row = products + (i - t.row_start) * t.n_cols();
       const float lower = selection_.lower[i];
-      const index_t n_hits = chunks_below_columns(lower, row, thresholds, t.n_cols(), hits.data());
+      const index_t n_hits = columns_reached(lower, row, thresholds, t.n_cols(), hits.data());
       for (index_t h = 0; h < n_hits; ++h) {
-        const index_t stop = std::min(t.n_cols(), hits[h] + kFilterChunk);
-        for (index_t c = hits[h]; c < stop; ++c) {
-          const index_t list = list_of(t.col_start + c);
-          const float bound = lower - row[c];
-          if (bound <= lists_.threshold(list)) {
-            lists_.offer(list, i, bound, judge(t.col_start + c));
-          }
-        }
+        const index_t j = t.col_start + hits[h];
+        lists_.offer(list_of(j), i, lower - row[hits[h]], judge(j));
       }
     }
   }

@@ -1,5 +1,5 @@
 // rank_counts on the CPU: float64 GEMM rows (2 d flops per entry), then a bucket sort of the row
-// (about 30 bytes moved per entry); a rank is a prefix count plus a look into one or two buckets.
+// (about 40 bytes moved per entry), after which the rank of any neighbour is one look-up.
 // Float64 tiles, because a float32 one leaves about one entry per query undecided, and each of
 // those costs d float64 differences.
 
@@ -11,131 +11,128 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <tuple>
+#include <utility>
 
 #include "common/blas.hpp"
+#include "common/simd.hpp"
 #include "cpu/centered.hpp"
 #include "cpu/exact.hpp"
 
 namespace consilience {
 namespace {
 
-constexpr index_t kRowBytes = 8 << 20;  // of products held at a time by one worker
-constexpr index_t kSortedBucket = 48;   // larger buckets are sorted once and searched
+constexpr index_t kRowBytes = 16 << 20;  // of products held at a time by one worker
+constexpr index_t kBucketsPerSample =
+    2;                                  // most then hold one sample: a swap costs more than a count
+constexpr index_t kInsertionSort = 24;  // entries up to which insertion is the faster sort
 
-index_t rows_at_a_time(index_t n) { return std::clamp<index_t>(kRowBytes / (8 * n), 1, 64); }
+index_t rows_at_a_time(index_t n) { return std::clamp<index_t>(kRowBytes / (8 * n), 1, 128); }
 
-// The keys of one row, in buckets of ascending value.
+// keys_l <- |a_l|^2 / 2 - products_l, in place, and their range.
+CONSILIENCE_SIMD void to_keys(double* row, const double* squared_norms, index_t n, double* low,
+                              double* high) {
+  // Eight of each, as the compiler may not reorder comparisons itself.
+  constexpr index_t kLanes = 8;
+  double smallest[kLanes], largest[kLanes];
+  std::fill(smallest, smallest + kLanes, std::numeric_limits<double>::infinity());
+  std::fill(largest, largest + kLanes, -std::numeric_limits<double>::infinity());
+  const auto enter = [&](index_t l, index_t lane) {
+    row[l] = 0.5 * squared_norms[l] - row[l];
+    smallest[lane] = row[l] < smallest[lane] ? row[l] : smallest[lane];
+    largest[lane] = row[l] > largest[lane] ? row[l] : largest[lane];
+  };
+  const index_t whole = n - n % kLanes;
+  for (index_t l = 0; l < whole; l += kLanes) {
+    for (index_t lane = 0; lane < kLanes; ++lane) enter(l + lane, lane);
+  }
+  for (index_t l = whole; l < n; ++l) enter(l, l - whole);
+  *low = *std::min_element(smallest, smallest + kLanes);
+  *high = *std::max_element(largest, largest + kLanes);
+}
+
+CONSILIENCE_SIMD void to_buckets(const double* keys, index_t n, double low, double per_key,
+                                 std::int32_t* buckets) {
+  for (index_t l = 0; l < n; ++l) {
+    buckets[l] = static_cast<std::int32_t>((keys[l] - low) * per_key);
+  }
+}
+
+// The samples by ascending key: buckets of equal width, each sorted.
 class RowOrder {
  public:
   explicit RowOrder(index_t n)
       : n_(n),
-        n_buckets_(static_cast<index_t>(std::bit_ceil(static_cast<std::uint64_t>(n)) / 2 + 1)),
+        n_buckets_(
+            static_cast<index_t>(kBucketsPerSample * std::bit_ceil(static_cast<std::uint64_t>(n)))),
         bucket_(n),
-        starts_(n_buckets_ + 1),
-        order_(n),
-        sorted_(n_buckets_) {}
+        starts_(n_buckets_ + 2),
+        keys_(n),
+        samples_(n) {}
 
-  // Buckets all keys but that of `self`.
-  void assign(const double* keys, index_t self) {
-    keys_ = keys;
-    double high = -std::numeric_limits<double>::infinity();
-    low_ = std::numeric_limits<double>::infinity();
-    for (index_t l = 0; l < n_; ++l) {
-      if (l == self) continue;
-      low_ = std::min(low_, keys[l]);
-      high = std::max(high, keys[l]);
-    }
-    per_key_ = high > low_ ? static_cast<double>(n_buckets_ - 1) / (high - low_) : 0.0;
+  // Range: of the keys. `self` comes last, as if it were infinitely far.
+  void assign(const double* keys, double low, double high, index_t self) {
+    const double per_key = high > low ? static_cast<double>(n_buckets_ - 1) / (high - low) : 0.0;
+    to_buckets(keys, n_, low, per_key, bucket_.data());
+    bucket_[self] = static_cast<std::int32_t>(n_buckets_ - 1);
     std::fill(starts_.begin(), starts_.end(), 0);
-    std::fill(sorted_.begin(), sorted_.end(), false);
+    // Counts two places on: the scatter then moves each start to where the next one was.
+    std::int32_t* cursor = starts_.data() + 1;
+    for (index_t l = 0; l < n_; ++l) ++cursor[bucket_[l] + 1];
+    for (index_t b = 1; b <= n_buckets_; ++b) cursor[b] += cursor[b - 1];
     for (index_t l = 0; l < n_; ++l) {
-      if (l == self) continue;
-      bucket_[l] = static_cast<std::int32_t>(bucket_of(keys[l]));
-      ++starts_[bucket_[l] + 1];
+      const std::int32_t at = cursor[bucket_[l]]++;
+      keys_[at] = l == self ? std::numeric_limits<double>::infinity() : keys[l];
+      samples_[at] = static_cast<std::int32_t>(l);
     }
-    for (index_t b = 0; b < n_buckets_; ++b) starts_[b + 1] += starts_[b];
-    cursor_.assign(starts_.begin(), starts_.end());
-    for (index_t l = 0; l < n_; ++l) {
-      if (l != self) order_[cursor_[bucket_[l]]++] = static_cast<std::int32_t>(l);
+    for (index_t b = 0; b < n_buckets_; ++b) {
+      if (starts_[b + 1] - starts_[b] > kInsertionSort) sort(starts_[b], starts_[b + 1]);
     }
+    finish_by_insertion();
   }
 
-  // How many keys are below `low`, then visit(l) for those in [low, high].
-  template <class Visit>
-  index_t below(double low, double high, Visit&& visit) {
-    const index_t first = bucket_of(low), last = bucket_of(high);
-    index_t count = starts_[first];
-    for (index_t b = first; b <= last; ++b) {
-      auto entry = order_.begin() + starts_[b];
-      const auto end = order_.begin() + starts_[b + 1];
-      if (end - entry > kSortedBucket) {
-        sort(b);
-        const auto from = std::lower_bound(
-            entry, end, low, [&](std::int32_t l, double key) { return keys_[l] < key; });
-        count += from - entry;
-        for (entry = from; entry != end && keys_[*entry] <= high; ++entry) visit(*entry);
-        continue;
-      }
-      for (; entry != end; ++entry) {
-        if (keys_[*entry] < low) {
-          ++count;
-        } else if (keys_[*entry] <= high) {
-          visit(*entry);
-        }
-      }
-    }
-    return count;
-  }
+  double key(index_t place) const { return keys_[place]; }
+  index_t sample(index_t place) const { return samples_[place]; }
 
  private:
-  index_t bucket_of(double key) const {
-    const double place = (key - low_) * per_key_;
-    if (!(place > 0.0)) return 0;
-    return std::min(n_buckets_ - 1, static_cast<index_t>(std::min(place, 9e15)));
+  void sort(index_t start, index_t stop) {
+    std::vector<std::pair<double, std::int32_t>> entries(stop - start);
+    for (index_t c = start; c < stop; ++c) entries[c - start] = {keys_[c], samples_[c]};
+    std::sort(entries.begin(), entries.end());
+    for (index_t c = start; c < stop; ++c) {
+      std::tie(keys_[c], samples_[c]) = entries[c - start];
+    }
   }
 
-  void sort(index_t b) {
-    if (sorted_[b]) return;
-    std::sort(order_.begin() + starts_[b], order_.begin() + starts_[b + 1],
-              [&](std::int32_t l, std::int32_t m) { return keys_[l] < keys_[m]; });
-    sorted_[b] = true;
+  // No entry is further from its place than its bucket is long.
+  void finish_by_insertion() {
+    for (index_t c = 1; c < n_; ++c) {
+      if (!(keys_[c - 1] > keys_[c])) continue;
+      const double key = keys_[c];
+      const std::int32_t sample = samples_[c];
+      index_t at = c;
+      for (; at > 0 && keys_[at - 1] > key; --at) {
+        keys_[at] = keys_[at - 1];
+        samples_[at] = samples_[at - 1];
+      }
+      keys_[at] = key;
+      samples_[at] = sample;
+    }
   }
 
   index_t n_, n_buckets_;
-  const double* keys_ = nullptr;
-  double low_ = 0.0, per_key_ = 0.0;
   std::vector<std::int32_t> bucket_;
-  std::vector<std::int32_t> starts_, cursor_;
-  std::vector<std::int32_t> order_;
-  std::vector<char> sorted_;
-};
-
-// Values per sample that live for one row: forgotten all at once by naming the next row.
-class RowCache {
- public:
-  explicit RowCache(index_t n) : values_(n), row_of_(n, -1) {}
-  void begin(index_t row) { row_ = row; }
-
-  template <class Make>
-  double get(index_t l, Make&& make) {
-    if (row_of_[l] != row_) {
-      values_[l] = make();
-      row_of_[l] = row_;
-    }
-    return values_[l];
-  }
-
- private:
-  index_t row_ = -1;
-  std::vector<double> values_;
-  std::vector<index_t> row_of_;
+  std::vector<std::int32_t> starts_;
+  std::vector<double> keys_;
+  std::vector<std::int32_t> samples_;
 };
 
 struct Worker {
-  explicit Worker(index_t n) : products(rows_at_a_time(n) * n), order(n), ranks(n), distances(n) {}
+  explicit Worker(index_t n) : products(rows_at_a_time(n) * n), order(n), ranks(n) {}
   std::vector<double> products;
   RowOrder order;
-  RowCache ranks, distances;
+  std::vector<std::int32_t> ranks;  // of all samples seen from one row, doubled: ties count half
+  std::vector<std::pair<double, index_t>> undecided;
 };
 
 class Counter {
@@ -150,35 +147,51 @@ class Counter {
     blas::gemm_nt(stop - start, n, d, set_.row(start), d, set_.row(0), d, products, n);
   }
 
-  // From products a_i.a_l to keys |a_l|^2 / 2 - a_i.a_l, which order l as the distances do.
-  void start_row(index_t i, double* products, Worker& worker) const {
-    for (index_t l = 0; l < X_.n_samples; ++l) {
-      products[l] = 0.5 * set_.squared_norms[l] - products[l];
-    }
-    worker.order.assign(products, i);
-    worker.ranks.begin(i);
-    worker.distances.begin(i);
-  }
+  // From products a_i.a_l to keys |a_l|^2 / 2 - a_i.a_l, which order l as the distances do, to
+  // the ranks of all samples.
+  void rank_row(index_t i, double* products, Worker& worker) const {
+    // Self gets the key of another, so that it does not widen the range.
+    const index_t n = X_.n_samples, other = i == 0 ? 1 : 0;
+    const double* norms = set_.squared_norms.data();
+    products[i] = 0.5 * norms[i] - (0.5 * norms[other] - products[other]);
+    double low, high;
+    to_keys(products, norms, n, &low, &high);
+    const RowOrder& order = worker.order;
+    worker.order.assign(products, low, high, i);
 
-  double rank(index_t i, index_t j, const double* keys, Worker& worker) const {
-    return worker.ranks.get(j, [&] {
-      // Keys further apart than this are in the order of the distances, whose own rounding it
-      // covers too: they are summed in eight lanes (exact.cpp), not in one chain of d.
-      const double reach = 2.0 * error_ * (largest_norm2_ + set_.squared_norms[i]);
-      index_t less = 0, ties = 0;
-      less += worker.order.below(keys[j] - reach, keys[j] + reach, [&](index_t l) {
-        if (l == j) return;
-        const double to_l = distance(i, l, worker), to_j = distance(i, j, worker);
-        less += to_l < to_j;
-        ties += to_l == to_j;
-      });
-      return 1.0 + static_cast<double>(less) + 0.5 * static_cast<double>(ties);
-    });
+    // Keys further apart than this are in the order of the distances, whose own rounding it
+    // covers too: they are summed in many lanes (exact.cpp), not in one chain of d.
+    const double reach = 2.0 * error_ * (largest_norm2_ + norms[i]);
+    for (index_t start = 0, stop; start < n - 1; start = stop) {
+      stop = start + 1;
+      while (stop < n - 1 && order.key(stop) - order.key(stop - 1) <= reach) ++stop;
+      if (stop == start + 1) {
+        worker.ranks[order.sample(start)] = static_cast<std::int32_t>(2 * stop);
+      } else {
+        decide(i, start, stop, worker);
+      }
+    }
   }
 
  private:
-  double distance(index_t i, index_t l, Worker& worker) const {
-    return worker.distances.get(l, [&] { return squared_distance(X_, i, l); });
+  // Ranks the samples in places [start, stop) by float64 differences.
+  void decide(index_t i, index_t start, index_t stop, Worker& worker) const {
+    auto& entries = worker.undecided;
+    entries.clear();
+    for (index_t place = start; place < stop; ++place) {
+      const index_t l = worker.order.sample(place);
+      entries.emplace_back(squared_distance(X_, i, l), l);
+    }
+    std::sort(entries.begin(), entries.end());
+    const index_t count = stop - start;
+    for (index_t first = 0, last; first < count; first = last) {
+      last = first + 1;
+      while (last < count && entries[last].first == entries[first].first) ++last;
+      const index_t less = start + first, ties = last - first - 1;
+      for (index_t c = first; c < last; ++c) {
+        worker.ranks[entries[c].second] = static_cast<std::int32_t>(2 * (1 + less) + ties);
+      }
+    }
   }
 
   const Embedding& X_;
@@ -202,16 +215,14 @@ void rank_counts(const Embedding& X, const std::vector<NeighborLists>& sources,
     const index_t start = task * block, stop = std::min(n, start + block);
     counter.multiply(start, stop, worker->products.data());
     for (index_t i = start; i < stop; ++i) {
-      double* keys = worker->products.data() + (i - start) * n;
-      counter.start_row(i, keys, *worker);
+      counter.rank_row(i, worker->products.data() + (i - start) * n, *worker);
       for (std::size_t s = 0; s < sources.size(); ++s) {
         const index_t* neighbors = sources[s].row(i);
         double* out = rank_sums + (static_cast<index_t>(s) * n + i) * n_ks;
-        double sum = 0.0;
-        index_t seen = 0;
+        index_t sum = 0, seen = 0;
         for (index_t q = 0; q < n_ks; ++q) {
-          for (; seen < ks[q]; ++seen) sum += counter.rank(i, neighbors[seen], keys, *worker);
-          out[q] = sum;
+          for (; seen < ks[q]; ++seen) sum += worker->ranks[neighbors[seen]];
+          out[q] = 0.5 * static_cast<double>(sum);
         }
       }
     }
@@ -219,7 +230,7 @@ void rank_counts(const Embedding& X, const std::vector<NeighborLists>& sources,
 }
 
 index_t rank_counts_bytes(index_t n_samples, index_t n_features, int n_threads) {
-  const index_t row = rows_at_a_time(n_samples) * 8 + 4 * 5 + 32;
+  const index_t row = rows_at_a_time(n_samples) * 8 + 56;
   return n_samples * (n_features * 8 + 8) + n_threads * n_samples * row;
 }
 

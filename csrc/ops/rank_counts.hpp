@@ -12,7 +12,7 @@ namespace consilience {
 //   rank(i, j) = 1 + #{l != i : d(i, l) < d(i, j)} + 1/2 #{l != i, j : d(i, l) = d(i, j)},
 // d the Euclidean distance in X, as float64 differences give it. Full ranks: no largest one.
 // rank_sums: (n_sources, n, n_ks), row-major; `ks` ascends and does not exceed any source's k.
-// Memory beyond the arguments: 8 bytes per entry of X and about 16 MiB per thread.
+// Memory beyond the arguments: 8 bytes per entry of X and about 20 MiB per thread.
 void rank_counts(const Embedding& X, const std::vector<NeighborLists>& sources,
                  const std::vector<index_t>& ks, const Run& run, double* rank_sums);
 

@@ -26,7 +26,7 @@ from consilience.terms import (
 
 DEFAULT_MEMORY = 4 << 30
 # Float64 pair tiles below this many samples: they cost little there and leave tests no excuse.
-# Above, float32 tiles keep sums within 1e-7 (bench/bench_pair_terms.py) at half the time.
+# Above, float32 tiles keep sums within 1e-7 (bench/precision.py) at half the time.
 FLOAT64_SAMPLES = 2048
 # A float32 exponent is off by about 1e-6 |x|² / (2 sigma²); beyond this, float64 tiles.
 LARGEST_FLOAT32_EXPONENT = 100.0
