@@ -20,9 +20,10 @@ test-models: .venv-demo/installed
 	$(DEMO_BIN)/pip install --quiet pytest hypothesis
 	$(DEMO_BIN)/python -m pytest tests/models tests/cli tests/store
 
-test-peers: .venv/installed
-	$(TEST_BIN)/pip install --quiet dcor hyppo scikit-dimension calibrated-similarity dadapy
-	$(TEST_BIN)/python -m pytest tests/peers
+# Other programs' own numbers. DADApy wants an older NumPy: it answers from an environment of its own.
+test-peers: .venv-peers/installed
+	CONSILIENCE_DADAPY_PYTHON=$(CURDIR)/.venv-dadapy/bin/python \
+	.venv-peers/bin/python -m pytest tests/peers
 
 lint: .venv/linted
 	$(TEST_BIN)/ruff check python tests bench scripts
@@ -59,7 +60,7 @@ wheel: .venv/linted
 	$(TEST_BIN)/python -m build --outdir dist
 
 clean:
-	rm -rf .venv .venv-demo build dist
+	rm -rf .venv .venv-demo .venv-peers .venv-dadapy build dist
 
 .venv/ready:
 	$(PYTHON) -m venv .venv
@@ -77,6 +78,15 @@ clean:
 
 .venv/benched: .venv/installed
 	$(TEST_BIN)/pip install --quiet '.[bench]'
+	touch $@
+
+.venv-peers/installed: $(CORE)
+	test -d .venv-dadapy || $(PYTHON) -m venv .venv-dadapy
+	.venv-dadapy/bin/pip install --quiet dadapy
+	test -d .venv-peers || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --upgrade pip
+	.venv-peers/bin/pip install --quiet $(TORCH)
+	.venv-peers/bin/pip install --quiet '.[test]' dcor hyppo scikit-dimension calibrated-similarity
 	touch $@
 
 .venv-demo/ready: requirements/models-nodeps.txt

@@ -19,7 +19,8 @@ namespace consilience {
 //
 // `Judge` knows the row at hand: width(j), what to add to the lower bound of j for the upper one;
 // slack(), the part of the error that belongs to the row; key(j), float64; threshold(key), the
-// largest lower bound that a candidate with a key as small could have.
+// largest lower bound that a candidate with a key as small could have; prefetch(j), a hint that
+// key(j) comes next.
 class CandidateLists {
  public:
   CandidateLists(index_t n_rows, index_t k)

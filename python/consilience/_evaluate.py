@@ -104,7 +104,7 @@ class Terms:
                 yield Step(
                     f"neighbours of {self.name(m)}",
                     square * self.dims(m),
-                    partial(self.graph, m, graph),
+                    partial(self._graph_and_edges, m, graph),
                 )
         channels = self._channels()
         if channels:
@@ -136,6 +136,13 @@ class Terms:
                 yield need
             elif isinstance(need, (EdgeNeed, RankNeed)):
                 yield need.graph
+
+    def _graph_and_edges(self, a: int, need: GraphNeed) -> None:
+        """Make both while the prepared rows are at hand."""
+        self.graph(a, need)
+        for other in self.needs:
+            if isinstance(other, EdgeNeed) and _same_but_k(other.graph, need):
+                self.edges(a, other)
 
     def edges(self, a: int, need: EdgeNeed) -> Floats:
         """Return the inner products along the edges of model a's graph, (n, k)."""
