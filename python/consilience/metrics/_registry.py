@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 from consilience._validate import check_choice, check_k
-from consilience.needs import EdgeNeed, GraphNeed, Need, RankNeed, View
+from consilience.needs import EdgeNeed, GraphNeed, Need, RankNeed
 
 Kind = Literal["pair", "directed", "single"]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -127,8 +127,3 @@ def metric(
         return function
 
     return register
-
-
-def view_of(settings: Any) -> View:
-    """Return the view of settings that have `normalize`."""
-    return View(settings.normalize, getattr(settings, "clip_quantile", None))

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from consilience.metrics._registry import MetricSettings
+from consilience.needs import MomentNeed, Normalize, View
 from consilience.terms import CenteredMoments, Floats
-
-
-def check_rcond(rcond: float) -> None:
-    """Raise unless `rcond` is a share."""
-    if not 0.0 < rcond < 1.0:
-        raise ValueError(f"`rcond` must be in (0, 1), got {rcond}")
-
 
 EQUAL = 1e-7  # canonical correlations closer than this are taken for one
 
@@ -86,3 +82,29 @@ def canonical(xy: Floats, x: Subspace, y: Subspace) -> Canonical:
     whitened = (x.axes.T @ xy @ y.axes) / np.outer(x.lengths, y.lengths)
     left, correlations, _ = np.linalg.svd(whitened, full_matrices=False)
     return Canonical(np.minimum(correlations, 1.0), left)
+
+
+@dataclass(frozen=True)
+class SubspaceSettings(MetricSettings):
+    """What the metrics of principal subspaces share."""
+
+    rcond: float = 1e-6
+    normalize: Normalize = "none"
+    least_samples = 3
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.rcond < 1.0:
+            raise ValueError(f"`rcond` must be in (0, 1), got {self.rcond}")
+
+    @property
+    def need(self) -> MomentNeed:
+        """Return the moments asked for."""
+        return MomentNeed(View(self.normalize))
+
+    def needs(self) -> tuple[MomentNeed, ...]:
+        """Return the terms the formula reads."""
+        return (self.need,)
+
+    def axes(self, terms: Any, m: int) -> Subspace:
+        """Return the principal axes of model m."""
+        return subspace(terms.moments(m, m, self.need), self.rcond)

@@ -6,31 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from consilience._evaluate import score
-from consilience.metrics._registry import MetricSettings, Score, metric
-from consilience.metrics._subspaces import canonical, check_rcond, subspace
-from consilience.needs import MomentNeed, Normalize, View
+from consilience.metrics._registry import Score, metric
+from consilience.metrics._subspaces import SubspaceSettings, canonical
+from consilience.needs import Normalize
 
 
 @dataclass(frozen=True)
-class Cca(MetricSettings):
+class Cca(SubspaceSettings):
     """Settings of `cca`."""
-
-    rcond: float = 1e-6
-    normalize: Normalize = "none"
-    least_samples = 3
-
-    def __post_init__(self) -> None:
-        check_rcond(self.rcond)
-
-    def needs(self) -> tuple[MomentNeed, ...]:
-        """Return the terms the formula reads."""
-        return (MomentNeed(View(self.normalize)),)
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
-        (need,) = self.needs()
-        x, y = (subspace(terms.moments(m, m, need), self.rcond) for m in (a, b))
-        found = canonical(terms.moments(a, b, need).xy, x, y)
+        x, y = (self.axes(terms, m) for m in (a, b))
+        found = canonical(terms.moments(a, b, self.need).xy, x, y)
         details = {"dropped_a": float(x.dropped), "dropped_b": float(y.dropped)}
         return Score(float(found.correlations.mean()), details=details)
 

@@ -8,35 +8,24 @@ from typing import Any, Literal
 
 from consilience._evaluate import score
 from consilience.inference.permutation import centered_moments, u_centered_std
-from consilience.metrics._kernel_need import centered_kernels, check_kernel, kernel_need
-from consilience.metrics._registry import MetricSettings, Null, Score, metric
-from consilience.needs import MomentNeed, Normalize, PairNeed
+from consilience.metrics._kernel_settings import KernelSettings
+from consilience.metrics._registry import Null, Score, metric
+from consilience.needs import Normalize
 
 
 @dataclass(frozen=True)
-class Cka(MetricSettings):
+class Cka(KernelSettings):
     """Settings of `cka`."""
 
-    kernel: Literal["linear", "rbf"] = "linear"
     debiased: bool = False
-    bandwidth: float | Literal["median"] = "median"
-    bandwidth_factor: float = 1.0
-    normalize: Normalize = "none"
-
-    def __post_init__(self) -> None:
-        check_kernel(self)
 
     @property
     def least_samples(self) -> int:  # type: ignore[override]
         return 4 if self.debiased else 3
 
-    def needs(self) -> tuple[MomentNeed | PairNeed, ...]:
-        """Return the terms the formula reads."""
-        return (kernel_need(self),)
-
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
-        kernels = centered_kernels(terms, a, b, kernel_need(self))
+        kernels = self.kernels(terms, a, b)
         if not self.debiased:
             scale = math.sqrt(kernels.xx * kernels.yy)
             mean, variance = centered_moments(
@@ -113,5 +102,5 @@ def cka(
     >>> round(cs.cka(X, 2 * X[:, ::-1] + 5), 6)
     1.0
     """
-    settings = Cka(kernel, debiased, bandwidth, bandwidth_factor, normalize)
+    settings = Cka(kernel, bandwidth, bandwidth_factor, normalize, debiased)
     return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)

@@ -6,35 +6,24 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from consilience._evaluate import score
-from consilience.metrics._kernel_need import centered_kernels, check_kernel, kernel_need
-from consilience.metrics._registry import MetricSettings, Score, metric
-from consilience.needs import MomentNeed, Normalize, PairNeed
+from consilience.metrics._kernel_settings import KernelSettings
+from consilience.metrics._registry import Score, metric
+from consilience.needs import Normalize
 
 
 @dataclass(frozen=True)
-class Hsic(MetricSettings):
+class Hsic(KernelSettings):
     """Settings of `hsic`."""
 
-    kernel: Literal["linear", "rbf"] = "linear"
     unbiased: bool = True
-    bandwidth: float | Literal["median"] = "median"
-    bandwidth_factor: float = 1.0
-    normalize: Normalize = "none"
-
-    def __post_init__(self) -> None:
-        check_kernel(self)
 
     @property
     def least_samples(self) -> int:  # type: ignore[override]
         return 4 if self.unbiased else 2
 
-    def needs(self) -> tuple[MomentNeed | PairNeed, ...]:
-        """Return the terms the formula reads."""
-        return (kernel_need(self),)
-
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
-        kernels = centered_kernels(terms, a, b, kernel_need(self))
+        kernels = self.kernels(terms, a, b)
         return Score(kernels.u_xy if self.unbiased else kernels.xy / (kernels.n - 1.0) ** 2)
 
 
@@ -89,5 +78,5 @@ def hsic(
     >>> round(cs.hsic(X, X, unbiased=False), 6)
     177.777778
     """
-    settings = Hsic(kernel, unbiased, bandwidth, bandwidth_factor, normalize)
+    settings = Hsic(kernel, bandwidth, bandwidth_factor, normalize, unbiased)
     return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)

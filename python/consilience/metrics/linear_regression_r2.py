@@ -8,32 +8,20 @@ from typing import Any
 import numpy as np
 
 from consilience._evaluate import score_both_ways
-from consilience.metrics._registry import MetricSettings, Score, metric
-from consilience.metrics._subspaces import check_rcond, subspace
-from consilience.needs import MomentNeed, Normalize, View
+from consilience.metrics._registry import Score, metric
+from consilience.metrics._subspaces import SubspaceSettings
+from consilience.needs import Normalize
 
 
 @dataclass(frozen=True)
-class LinearRegressionR2(MetricSettings):
+class LinearRegressionR2(SubspaceSettings):
     """Settings of `linear_regression_r2`."""
-
-    rcond: float = 1e-6
-    normalize: Normalize = "none"
-    least_samples = 3
-
-    def __post_init__(self) -> None:
-        check_rcond(self.rcond)
-
-    def needs(self) -> tuple[MomentNeed, ...]:
-        """Return the terms the formula reads."""
-        return (MomentNeed(View(self.normalize)),)
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the share of b's variance that a explains."""
-        (need,) = self.needs()
-        x = subspace(terms.moments(a, a, need), self.rcond)
-        explained = (x.axes.T @ terms.moments(a, b, need).xy) / x.lengths[:, None]
-        share = float(np.vdot(explained, explained)) / terms.moments(b, b, need).norms_x
+        x = self.axes(terms, a)
+        explained = (x.axes.T @ terms.moments(a, b, self.need).xy) / x.lengths[:, None]
+        share = float(np.vdot(explained, explained)) / terms.moments(b, b, self.need).norms_x
         return Score(min(share, 1.0), details={"dropped_a": float(x.dropped)})
 
 

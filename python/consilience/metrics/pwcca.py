@@ -8,31 +8,19 @@ from typing import Any
 import numpy as np
 
 from consilience._evaluate import score
-from consilience.metrics._registry import MetricSettings, Score, metric
-from consilience.metrics._subspaces import canonical, check_rcond, settled, subspace
-from consilience.needs import MomentNeed, Normalize, View
+from consilience.metrics._registry import Score, metric
+from consilience.metrics._subspaces import SubspaceSettings, canonical, settled
+from consilience.needs import Normalize
 
 
 @dataclass(frozen=True)
-class Pwcca(MetricSettings):
+class Pwcca(SubspaceSettings):
     """Settings of `pwcca`."""
-
-    rcond: float = 1e-6
-    normalize: Normalize = "none"
-    least_samples = 3
-
-    def __post_init__(self) -> None:
-        check_rcond(self.rcond)
-
-    def needs(self) -> tuple[MomentNeed, ...]:
-        """Return the terms the formula reads."""
-        return (MomentNeed(View(self.normalize)),)
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
-        (need,) = self.needs()
-        x, y = (subspace(terms.moments(m, m, need), self.rcond) for m in (a, b))
-        found = settled(canonical(terms.moments(a, b, need).xy, x, y), x)
+        x, y = (self.axes(terms, m) for m in (a, b))
+        found = settled(canonical(terms.moments(a, b, self.need).xy, x, y), x)
         # <h_l, x_j> = (X^T X w_l)_j with w_l the weights of variate l: axes, lengths and `left`.
         products = x.axes @ (x.lengths[:, None] * found.left)
         weights = np.abs(products).sum(axis=0)

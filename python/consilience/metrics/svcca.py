@@ -7,42 +7,34 @@ from typing import Any
 
 from consilience._evaluate import score
 from consilience._validate import check_integer
-from consilience.metrics._registry import MetricSettings, Score, metric
-from consilience.metrics._subspaces import Subspace, canonical, check_rcond, subspace
-from consilience.needs import MomentNeed, Normalize, View
+from consilience.metrics._registry import Score, metric
+from consilience.metrics._subspaces import Subspace, SubspaceSettings, canonical
+from consilience.needs import Normalize
 
 
 @dataclass(frozen=True)
-class Svcca(MetricSettings):
+class Svcca(SubspaceSettings):
     """Settings of `svcca`."""
 
     variance: float = 0.99
     dims: int | None = None
-    rcond: float = 1e-6
-    normalize: Normalize = "none"
-    least_samples = 3
 
     def __post_init__(self) -> None:
-        check_rcond(self.rcond)
+        super().__post_init__()
         if not 0.0 < self.variance <= 1.0:
             raise ValueError(f"`variance` must be in (0, 1], got {self.variance}")
         if self.dims is not None:
             check_integer(self.dims, "dims", 1)
 
-    def needs(self) -> tuple[MomentNeed, ...]:
-        """Return the terms the formula reads."""
-        return (MomentNeed(View(self.normalize)),)
-
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
-        (need,) = self.needs()
-        x, y = (self._main_axes(terms, m, need) for m in (a, b))
-        found = canonical(terms.moments(a, b, need).xy, x, y)
+        x, y = (self._main_axes(terms, m) for m in (a, b))
+        found = canonical(terms.moments(a, b, self.need).xy, x, y)
         details = {"rank_a": float(x.rank), "rank_b": float(y.rank)}
         return Score(float(found.correlations.mean()), details=details)
 
-    def _main_axes(self, terms: Any, m: int, need: MomentNeed) -> Subspace:
-        axes = subspace(terms.moments(m, m, need), self.rcond)
+    def _main_axes(self, terms: Any, m: int) -> Subspace:
+        axes = self.axes(terms, m)
         if self.dims is None:
             return axes.first(axes.rank_of_variance(self.variance))
         if self.dims > axes.rank:
@@ -112,5 +104,5 @@ def svcca(
     >>> round(cs.svcca(X, X[:, ::-1]), 6)
     1.0
     """
-    settings = Svcca(variance, dims, rcond, normalize)
+    settings = Svcca(rcond, normalize, variance, dims)
     return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)
