@@ -50,7 +50,10 @@
     if (low !== null) lines.push("95 % interval " + number(low) + " to " + number(read(metric.high, a, b)));
     if (mean !== null) lines.push("chance " + number(mean) + (std === null ? "" : " ± " + number(std)));
     if (z !== null) lines.push("z = " + (Math.abs(z) >= 10 ? z.toFixed(0).replace("-", "−") : number(z)));
-    if (p !== null) lines.push("p = " + (p < 0.001 ? p.toExponential(1).replace("-", "−") : p.toFixed(3)));
+    if (p !== null) {
+      const small = p < 1e-15 ? "< 10⁻¹⁵" : "= " + p.toExponential(1).replace("-", "−");
+      lines.push("p " + (p < 0.001 ? small : "= " + p.toFixed(3)));
+    }
     return lines;
   }
   function byChance(metric, a, b) {
