@@ -143,7 +143,7 @@ void joint_nearest(const std::vector<Embedding>& sets,
 
 index_t joint_nearest_bytes(index_t n_samples, index_t total_features, index_t n_sets,
                             index_t n_pairs, index_t tile, int n_threads) {
-  return n_samples * (4 * total_features + 28 * n_sets) +
+  return n_samples * (4 * total_features + 20 * n_sets) +
          n_samples * n_pairs * (CandidateLists::bytes_per_row(kNearest) + 16) +
          n_threads * n_sets * tile * tile * 4;
 }

@@ -166,7 +166,7 @@ index_t knn_exact(const Embedding& X, const KnnExactOptions& options, const Run&
 }
 
 index_t knn_exact_bytes(index_t n_samples, index_t n_features, index_t n_rows, index_t k) {
-  return n_samples * (4 * n_features + 36) + n_rows * (CandidateLists::bytes_per_row(k) + 16 * k);
+  return n_samples * (4 * n_features + 28) + n_rows * (CandidateLists::bytes_per_row(k) + 16 * k);
 }
 
 }  // namespace consilience

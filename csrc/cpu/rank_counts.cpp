@@ -23,8 +23,8 @@ namespace consilience {
 namespace {
 
 constexpr index_t kRowBytes = 16 << 20;  // of products held at a time by one worker
-constexpr index_t kBucketsPerSample =
-    2;                                  // most then hold one sample: a swap costs more than a count
+// Most buckets then hold one sample: a swap costs more than a count.
+constexpr index_t kBucketsPerSample = 2;
 constexpr index_t kInsertionSort = 24;  // entries up to which insertion is the faster sort
 
 index_t rows_at_a_time(index_t n) { return std::clamp<index_t>(kRowBytes / (8 * n), 1, 128); }

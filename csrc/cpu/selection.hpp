@@ -16,10 +16,9 @@ namespace consilience {
 //                 e'_i = error |a_i|^2 / 2.
 struct Selection {
   Centered<float> set;
-  std::vector<double> offsets;  // w_j
-  std::vector<float> lower;     // w_j - e_j
-  std::vector<float> width;     // 2 e_j
-  std::vector<float> slack;     // 2 e'_i
+  std::vector<float> lower;  // w_j - e_j
+  std::vector<float> width;  // 2 e_j
+  std::vector<float> slack;  // 2 e'_i
   double error;
 
   const float* row(index_t i) const { return set.row(i); }
@@ -29,8 +28,8 @@ struct Selection {
 
 inline Selection make_selection(Centered<float> set, bool inner_product) {
   const index_t n = set.n_samples, d = set.n_features;
-  Selection out{std::move(set),        std::vector<double>(n), std::vector<float>(n),
-                std::vector<float>(n), std::vector<float>(n),  product_error<float>(d)};
+  Selection out{std::move(set), std::vector<float>(n), std::vector<float>(n), std::vector<float>(n),
+                product_error<float>(d)};
   // Products of entries below 2^-63 underflow in float32; their sum is below this.
   const double underflow = std::ldexp(static_cast<double>(d), -120);
   const double row_rounding = std::ldexp(1.0, -23);
@@ -59,7 +58,6 @@ inline Selection make_selection(Centered<float> set, bool inner_product) {
     }
     const double half_error =
         out.error * (std::abs(offset) + 0.5 * squared_norm) + offset_error + underflow;
-    out.offsets[j] = offset;
     out.lower[j] = static_cast<float>(offset - half_error);
     out.width[j] = static_cast<float>(2.0 * half_error);
     out.slack[j] = static_cast<float>(out.error * squared_norm + 2.0 * underflow);

@@ -11,6 +11,7 @@ import numpy as np
 
 from consilience._validate import Embedding, as_embeddings
 from consilience.backends import Backend, Channel, PairTable, select
+from consilience.backends.base import sampled_pairs
 from consilience.needs import (
     EdgeNeed,
     GraphNeed,
@@ -26,6 +27,7 @@ from consilience.terms import (
     Floats,
     Graph,
     GraphTerms,
+    Indices,
     ListTerms,
     MantelTerms,
     PairSums,
@@ -195,15 +197,21 @@ class Terms:
 
     def distance_sample(self, a: int, view: View) -> Floats:
         """Return the distances of all pairs i < j, or of the same seeded pairs for all models."""
-        n = self.n_samples
-        if n <= ALL_PAIRS_SAMPLES:
-            i, j = np.triu_indices(n, 1)
-        else:
-            rng = np.random.default_rng(0)
-            i = rng.integers(0, n, SAMPLED_PAIRS)
-            j = (i + rng.integers(1, n, SAMPLED_PAIRS)) % n
         return self._once(  # type: ignore[no-any-return]
-            ("sample", a, view), lambda: self.ops.pair_distances(self.values(a, view), i, j)
+            ("sample", a, view),
+            lambda: self.ops.pair_distances(self.values(a, view), *self._pairs_of_samples()),
+        )
+
+    def _pairs_of_samples(self) -> tuple[Indices, Indices]:
+        n = self.n_samples
+        return np.triu_indices(n, 1) if n <= ALL_PAIRS_SAMPLES else sampled_pairs(n, SAMPLED_PAIRS)
+
+    def distance_ranks(self, a: int, view: View) -> Floats:
+        """Return the ranks of those distances, ties sharing their mean."""
+        from scipy.stats import rankdata
+
+        return self._once(  # type: ignore[no-any-return]
+            ("sample ranks", a, view), lambda: rankdata(self.distance_sample(a, view))
         )
 
     def bandwidth(self, a: int, need: PairNeed) -> float:

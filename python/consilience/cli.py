@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import platform
 import sys
 import warnings
@@ -269,10 +268,11 @@ def datasets() -> None:
 def doctor() -> None:
     """Say what this machine can run, and why not what it cannot."""
     from consilience import datasets, models
+    from consilience.backends.native import cpu_count
 
     click.echo(f"consilience   {_installed('consilience') or 'not installed'}")
     click.echo(f"python        {platform.python_version()} ({sys.executable})")
-    click.echo(f"machine       {platform.system()} {platform.machine()}, {_cores()} cores")
+    click.echo(f"machine       {platform.system()} {platform.machine()}, {cpu_count()} cores")
     click.echo(f"cpu           {', '.join(_cpu_features()) or 'features unknown'}")
     for line in _engine_lines():
         click.echo(line)
@@ -282,12 +282,6 @@ def doctor() -> None:
         click.echo(f"dataset {name}: {datasets.missing(entry) or 'ready'}")
     for name, found in models.MODELS.items():
         click.echo(f"model {name}: {models.available(found) or 'ready'}")
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _cpu_features() -> list[str]:

@@ -110,6 +110,14 @@ class Backend(Protocol):
         """Return the Euclidean distances of the pairs (i, j), from differences."""
 
 
+def sampled_pairs(n_samples: int, n_pairs: int) -> tuple[Indices, Indices]:
+    """Return a seeded sample of pairs (i, j), i ≠ j: the same for all models."""
+    rng = np.random.default_rng(0)
+    i = rng.integers(0, n_samples, n_pairs)
+    j = (i + rng.integers(1, n_samples, n_pairs)) % n_samples
+    return i, j
+
+
 def column_means(X: Any) -> Floats:
     """Return the column means in float64, exact for constant columns."""
     first = np.asarray(X[0], dtype=np.float64)

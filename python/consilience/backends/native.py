@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from consilience import _core
 from consilience.backends._offsets import typical_offsets
-from consilience.backends.base import Channel, PairTable, column_means
+from consilience.backends.base import Channel, PairTable, column_means, sampled_pairs
 from consilience.terms import (
     Floats,
     Graph,
@@ -67,14 +67,11 @@ class NativeBackend:
         self, X: Any, *, k: int, distance: str, rows: tuple[int, int] | None = None
     ) -> Graph:
         start, stop = rows or (0, len(X))
-        self._check_memory(
-            "knn_exact", _core.knn_exact_bytes(len(X), X.shape[1], 1, k), needed_for="one row"
+        stripe = self._fitting(
+            "knn_exact",
+            stop - start,
+            lambda n_rows: _core.knn_exact_bytes(len(X), X.shape[1], n_rows, k),
         )
-        stripe = stop - start
-        while stripe > 1 and (
-            _core.knn_exact_bytes(len(X), X.shape[1], stripe, k) > self.max_memory
-        ):
-            stripe = -(-stripe // 2)
         with _one_blas_thread:
             parts = [
                 _core.knn_exact(
@@ -143,10 +140,7 @@ class NativeBackend:
                 len(sets[0]), n_features, len(sets), n_pairs, tile, self.n_threads
             )
 
-        self._check_memory("joint_nearest", needed(1))
-        batch = len(pairs)
-        while batch > 1 and needed(batch) > self.max_memory:
-            batch = -(-batch // 2)
+        batch = self._fitting("joint_nearest", len(pairs), needed)
         with _one_blas_thread:
             return np.concatenate(
                 [
@@ -207,10 +201,17 @@ class NativeBackend:
             squares[part] = np.einsum("ij,ij->i", difference, difference)
         return np.sqrt(squares)
 
-    def _check_memory(self, op: str, needed: int, needed_for: str = "this input") -> None:
+    def _fitting(self, op: str, count: int, needed: Callable[[int], int]) -> int:
+        """Return how many of `count` fit into the memory at a time, by halving."""
+        self._check_memory(op, needed(1))
+        while count > 1 and needed(count) > self.max_memory:
+            count = -(-count // 2)
+        return count
+
+    def _check_memory(self, op: str, needed: int) -> None:
         if needed > self.max_memory:
             raise MemoryError(
-                f"{op} needs {needed / 2**20:.0f} MiB for {needed_for}, and may use "
+                f"{op} needs {needed / 2**20:.0f} MiB at least, and may use "
                 f"{self.max_memory / 2**20:.0f} MiB; raise `max_memory` or compare fewer models "
                 "at a time"
             )
@@ -264,13 +265,6 @@ class _OneBlasThread:
 _one_blas_thread = _OneBlasThread()
 
 
-def _sampled_pairs(n_samples: int, n_pairs: int) -> tuple[Indices, Indices]:
-    rng = np.random.default_rng(0)
-    i = rng.integers(0, n_samples, n_pairs)
-    j = (i + rng.integers(1, n_samples, n_pairs)) % n_samples
-    return i, j
-
-
 def _strains_float32(channel: Channel) -> bool:
     """Return True if float32 tiles would lose more than they should on this channel.
 
@@ -278,7 +272,7 @@ def _strains_float32(channel: Channel) -> bool:
     differences), or when the exponent of an RBF kernel is large.
     """
     X = channel.X
-    i, j = _sampled_pairs(len(X), 512)
+    i, j = sampled_pairs(len(X), 512)
     mean = column_means(X)
     norms = ((X[np.concatenate([i, j])].astype(np.float64) - mean) ** 2).sum(axis=1)
     norms = norms[: len(i)] + norms[len(i) :]

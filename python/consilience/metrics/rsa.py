@@ -41,9 +41,7 @@ class Rsa(MetricSettings):
         (need,) = self.needs()
         if isinstance(need, PairNeed):
             return self._pearson(terms, a, b, need)
-        from scipy.stats import rankdata
-
-        ranks = [rankdata(terms.distance_sample(m, need.view)) for m in (a, b)]
+        ranks = [terms.distance_ranks(m, need.view) for m in (a, b)]
         for m, r in zip((a, b), ranks, strict=True):
             _require_spread(terms, m, float(r.var()))
         return Score(float(np.corrcoef(*ranks)[0, 1]))

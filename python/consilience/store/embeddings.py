@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience._files import sha256_of
 from consilience._validate import check_integer
-from consilience.store._files import sha256_of
 from consilience.store._safetensors import (
     DTYPES,
     TensorInfo,

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from consilience.store._files import write_durably
+from consilience._files import write_durably
 
 FORMAT = "consilience-embeddings"
 FORMAT_VERSION = 1

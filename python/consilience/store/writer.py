@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience.store._files import exclusive, write_durably
+from consilience._files import exclusive, write_durably
 from consilience.store._safetensors import DTYPES, header_for
 from consilience.store.embeddings import StoredEmbeddings
 from consilience.store.embeddings import open as open_store

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from consilience._files import write_durably
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -388,16 +390,7 @@ def write_atomically(path: str | os.PathLike[str], text: str) -> Path:
     """Write `text` as UTF-8 so that `path` holds all of it or what it held before."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # in the same folder, because a rename is atomic only within one file system
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_durably(path, text.encode())
     return path
 
 
