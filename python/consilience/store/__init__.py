@@ -8,6 +8,7 @@ is written last and in one step, so a folder either has a whole store or none.
 from consilience.store.align import align
 from consilience.store.arrays import read_array
 from consilience.store.embeddings import StoredEmbeddings, open
+from consilience.store.pieces import Pieces
 from consilience.store.writer import write
 
-__all__ = ["StoredEmbeddings", "align", "open", "read_array", "write"]
+__all__ = ["Pieces", "StoredEmbeddings", "align", "open", "read_array", "write"]

@@ -38,11 +38,11 @@ class TensorInfo:
     offset: int
 
 
-def header_for(array: NDArray[Any]) -> bytes:
+def header_for(array: NDArray[Any], name: str = TENSOR) -> bytes:
     """Return the bytes that stand before the rows of `array`."""
     code = next(code for code, dtype in DTYPES.items() if dtype == array.dtype)
     entry = {"dtype": code, "shape": list(array.shape), "data_offsets": [0, array.nbytes]}
-    text = json.dumps({TENSOR: entry}).encode()
+    text = json.dumps({name: entry}).encode()
     text += b" " * (-(8 + len(text)) % ALIGNMENT)
     return len(text).to_bytes(8, "little") + text
 

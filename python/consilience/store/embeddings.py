@@ -84,6 +84,22 @@ class StoredEmbeddings:
             stop = min(start + n_rows, self.shape[0])
             yield self.ids[start:stop], self.read(start, stop)
 
+    def output(self, name: str) -> NDArray[np.float64]:
+        """Return what the model predicted of each sample, of shape (n_samples,).
+
+        Raises
+        ------
+        KeyError
+            If the store has no such output.
+        """
+        if name not in self.manifest.outputs:
+            known = ", ".join(self.manifest.outputs) or "none"
+            raise KeyError(f"{self.path} has no output {name!r}; it has {known}")
+        path = self.path / self.manifest.outputs[name].file
+        (tensor,) = read_header(path)
+        values: NDArray[np.float64] = np.array(map_tensor(path, tensor)[:, 0])
+        return values
+
     def verify(self) -> None:
         """Read every byte and compare checksums.
 

@@ -44,6 +44,8 @@ class Manifest:
         Versions of the programs involved.
     extra : dict
         Anything else worth keeping, for example seconds taken.
+    outputs : dict of str to FileEntry
+        What the model predicts of each sample, for example "energy_ev"; one file each.
     ids : FileEntry
         The text file of sample ids, one a line.
     shards : tuple of FileEntry
@@ -60,11 +62,12 @@ class Manifest:
     shards: tuple[FileEntry, ...]
     versions: dict[str, str] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, FileEntry] = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[FileEntry, ...]:
         """Every file the manifest names."""
-        return (self.ids, *self.shards)
+        return (self.ids, *self.shards, *self.outputs.values())
 
     def save(self, folder: Path) -> None:
         """Write the manifest in one step; from then on the store exists."""
@@ -96,7 +99,8 @@ def load_manifest(folder: Path) -> Manifest:
             raise ValueError(f"format is {found}, expected {(FORMAT, FORMAT_VERSION)}")
         ids = FileEntry(**content.pop("ids"))
         shards = tuple(FileEntry(**shard) for shard in content.pop("shards"))
-        manifest = Manifest(ids=ids, shards=shards, **content)
+        outputs = {name: FileEntry(**entry) for name, entry in content.pop("outputs", {}).items()}
+        manifest = Manifest(ids=ids, shards=shards, outputs=outputs, **content)
         _check_consistent(manifest)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged ({error}); embed again") from error
@@ -110,6 +114,9 @@ def _check_consistent(manifest: Manifest) -> None:
             f"n_samples is {manifest.n_samples}, the shards have {rows} rows and the ids "
             f"file {manifest.ids.rows}"
         )
+    for name, entry in manifest.outputs.items():
+        if entry.rows != manifest.n_samples:
+            raise ValueError(f"output {name!r} has {entry.rows} rows")
     for entry in manifest.files:
         if Path(entry.file).name != entry.file:
             raise ValueError(f"{entry.file!r} is not a plain file name")

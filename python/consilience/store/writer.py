@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience._files import exclusive, write_durably
-from consilience.store._safetensors import DTYPES, header_for
+from consilience.store._safetensors import DTYPES, TENSOR, header_for
 from consilience.store.embeddings import StoredEmbeddings
 from consilience.store.embeddings import open as open_store
 from consilience.store.manifest import MANIFEST, FileEntry, Manifest, load_manifest
 
-Batch = tuple[Sequence[str], NDArray[Any]]
+Batch = (
+    tuple[Sequence[str], NDArray[Any]]
+    | tuple[Sequence[str], NDArray[Any], Mapping[str, NDArray[Any]]]
+)
 
 
 def write(
@@ -38,9 +41,10 @@ def write(
     ----------
     path : path
         Folder of the store; made if it is not there.
-    batches : iterable of (ids, array)
-        `ids` are the sample ids of the rows of `array`, of shape (n_rows, n_features).
-        Consumed once and in order; at most one shard is held in memory.
+    batches : iterable of (ids, array) or (ids, array, outputs)
+        `ids` are the sample ids of the rows of `array`, of shape (n_rows, n_features), and
+        `outputs` maps names to one prediction a row. Consumed once and in order; at most
+        one shard is held in memory.
     model : str
         Name of the model.
     dataset : mapping
@@ -80,6 +84,7 @@ def write(
         token = secrets.token_hex(4)
         try:
             rows, shards, ids = _write_rows(folder, token, batches, shard_bytes)
+            outputs = _write_outputs(folder, token, rows)
         except BaseException:
             _remove(folder.glob(f"*{token}*"))
             raise
@@ -94,6 +99,7 @@ def write(
             shards=shards,
             versions=dict(versions or {}),
             extra=dict(extra or {}),
+            outputs=outputs,
         ).save(folder)
         _remove_leftovers(folder)
     return open_store(folder)
@@ -120,11 +126,13 @@ class _Rows:
         self.ids: dict[str, None] = {}
         self.dtype: np.dtype[Any] = np.dtype(np.float32)
         self.width = 0
+        self.outputs: dict[str, list[NDArray[np.float64]]] | None = None
 
     def checked(self, batches: Iterable[Batch]) -> Iterator[NDArray[Any]]:
-        for ids, array in batches:
+        for ids, array, *more in batches:
             rows = np.asarray(array)
             self._check_array(rows, len(ids))
+            self._keep_outputs(more[0] if more else {}, len(ids))
             for sample in ids:
                 self._add_id(sample)
             if len(rows):
@@ -144,6 +152,23 @@ class _Rows:
                 f"every batch must be {self.dtype} with {self.width} features as the first, "
                 f"got {rows.dtype} with {rows.shape[1]}"
             )
+
+    def _keep_outputs(self, outputs: Mapping[str, NDArray[Any]], n_rows: int) -> None:
+        if self.outputs is None:
+            self.outputs = {name: [] for name in outputs}
+        if set(outputs) != set(self.outputs):
+            raise ValueError(
+                f"every batch must have the outputs {sorted(self.outputs)} of the first, "
+                f"got {sorted(outputs)}"
+            )
+        for name, values in outputs.items():
+            column = np.asarray(values, dtype=np.float64)
+            if column.shape != (n_rows,) or not name.isidentifier():
+                raise ValueError(
+                    f"output {name!r} must be a plain name with one number for each of "
+                    f"{n_rows} rows, got shape {column.shape}"
+                )
+            self.outputs[name].append(column)
 
     def _add_id(self, sample: str) -> None:
         if not isinstance(sample, str) or not sample or "\n" in sample or "\r" in sample:
@@ -167,8 +192,20 @@ def _shards(batches: Iterable[NDArray[Any]], shard_bytes: int) -> Iterator[NDArr
         yield np.concatenate(held)
 
 
-def _write_shard(folder: Path, name: str, rows: NDArray[Any]) -> FileEntry:
-    header, data = header_for(rows), rows.data.cast("B")
+def _write_outputs(folder: Path, token: str, rows: _Rows) -> dict[str, FileEntry]:
+    return {
+        name: _write_shard(
+            folder,
+            f"output-{name}-{token}.safetensors",
+            np.concatenate(columns).astype("<f8")[:, None],
+            tensor=name,
+        )
+        for name, columns in (rows.outputs or {}).items()
+    }
+
+
+def _write_shard(folder: Path, name: str, rows: NDArray[Any], tensor: str = TENSOR) -> FileEntry:
+    header, data = header_for(rows, tensor), rows.data.cast("B")
     digest = hashlib.sha256(header)
     digest.update(data)
     write_durably(folder / name, header, data)
@@ -184,7 +221,7 @@ def _write_text(folder: Path, name: str, rows: int, text: str) -> FileEntry:
 def _remove_leftovers(folder: Path) -> None:
     """Remove rows and ids that the manifest does not name; readers keep what they mapped."""
     named = {entry.file for entry in load_manifest(folder).files}
-    for pattern in ("rows-*.safetensors", "ids-*.txt", ".*.tmp"):
+    for pattern in ("rows-*.safetensors", "output-*.safetensors", "ids-*.txt", ".*.tmp"):
         _remove(file for file in folder.glob(pattern) if file.name not in named)
 
 
