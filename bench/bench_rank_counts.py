@@ -41,14 +41,14 @@ def test_ours(sources, n_threads, timed, native, sized):
     X, lists, k = inputs(n, sources)
     graphs = [Graph(source, np.zeros(source.shape)) for source in lists]
     run = native(n_threads)
-    sums = timed(
+    terms = timed(
         "ours",
         group(n, sources, k),
         lambda: run.rank_counts(X, graphs, [k]),
         n_threads=n_threads,
         rounds=3,
     )
-    check(X, lists, sums[:, :, 0], 1e-15)
+    check(X, lists, terms.sums[:, :, 0], 1e-15)
 
 
 @pytest.mark.parametrize("sources", [1, 7])

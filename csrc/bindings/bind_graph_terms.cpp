@@ -68,6 +68,31 @@ void bind_graph_terms(py::module_& m) {
       },
       "indices_x"_a.noconvert(), "indices_y"_a.noconvert(), py::kw_only(), "cycle"_a, "lcs"_a,
       "edit"_a, "n_threads"_a);
+
+  m.def(
+      "list_draws",
+      [](const IndexMatrix& indices_x, const IndexMatrix& indices_y,
+         const IndexMatrix& permutations, bool jaccard, bool cycle, bool lcs, bool edit,
+         int n_threads) {
+        const NeighborLists x = neighbor_lists(indices_x, indices_x.shape(0), "indices_x");
+        const NeighborLists y = neighbor_lists(indices_y, x.n_rows, "indices_y");
+        require_permutations(permutations, x.n_rows);
+        const Run run = run_on(n_threads);
+        const auto make = [&](bool wanted) { return Vector(wanted ? permutations.shape(0) : 0); };
+        Vector shares = make(jaccard), cycles = make(cycle), lengths = make(lcs),
+               edits = make(edit);
+        const ListDraws out{jaccard ? shares.mutable_data() : nullptr,
+                            cycle ? cycles.mutable_data() : nullptr,
+                            lcs ? lengths.mutable_data() : nullptr,
+                            edit ? edits.mutable_data() : nullptr};
+        {
+          const py::gil_scoped_release no_gil;
+          list_draws(x, y, permutations.data(), permutations.shape(0), run, out);
+        }
+        return py::make_tuple(shares, cycles, lengths, edits);
+      },
+      "indices_x"_a.noconvert(), "indices_y"_a.noconvert(), "permutations"_a.noconvert(),
+      py::kw_only(), "jaccard"_a, "cycle"_a, "lcs"_a, "edit"_a, "n_threads"_a);
 }
 
 }  // namespace consilience

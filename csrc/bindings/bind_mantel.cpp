@@ -30,9 +30,7 @@ void bind_mantel(py::module_& m) {
         const NeighborLists y = neighbor_lists(indices_y, x.n_rows, "indices_y");
         const double* e_data = edge_data(e, indices_x, "e");
         const double* f_data = edge_data(f, indices_y, "f");
-        require(permutations.ndim() == 2 && permutations.shape(1) == x.n_rows,
-                "`permutations` must be of shape (n_draws, n_samples)");
-        require(all_within(permutations, x.n_rows), "`permutations` points outside");
+        require_permutations(permutations, x.n_rows);
         const Run run = run_on(n_threads);
         Vector draws(permutations.shape(0));
         double* out = draws.mutable_data();

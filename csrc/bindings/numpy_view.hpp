@@ -58,6 +58,12 @@ inline NeighborLists neighbor_lists(const IndexMatrix& indices, index_t n, const
   return {indices.data(), n, indices.shape(1)};
 }
 
+inline void require_permutations(const IndexMatrix& permutations, index_t n) {
+  require(permutations.ndim() == 2 && permutations.shape(1) == n,
+          "`permutations` must be of shape (n_draws, n_samples)");
+  require(all_within(permutations, n), "`permutations` points outside");
+}
+
 // Values beside neighbour lists, or null.
 inline const double* edge_data(const std::optional<Matrix>& values, const IndexMatrix& indices,
                                const char* name) {

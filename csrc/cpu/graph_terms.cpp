@@ -178,4 +178,70 @@ void list_terms(const NeighborLists& graph_x, const NeighborLists& graph_y, cons
   });
 }
 
+namespace {
+
+// One relabelling of graph_y against graph_x.
+class Relabelled {
+ public:
+  Relabelled(const NeighborLists& x, const NeighborLists& y)
+      : x_(x), y_(y), place_(x.n_rows), back_(x.n_rows), list_(y.k) {}
+
+  void sum(const index_t* q, const ListDraws& out, index_t draw) {
+    for (index_t i = 0; i < x_.n_rows; ++i) back_[q[i]] = i;
+    double jaccard = 0.0, cycle = 0.0, lcs = 0.0, edit = 0.0;
+    for (index_t i = 0; i < x_.n_rows; ++i) {
+      const index_t* renamed = y_.row(q[i]);
+      place_.set(x_.row(i), x_.k);
+      index_t shared = 0;
+      for (index_t s = 0; s < y_.k; ++s) {
+        list_[s] = back_[renamed[s]];
+        shared += place_[list_[s]] >= 0;
+      }
+      if (out.jaccard) {
+        jaccard += static_cast<double>(shared) / static_cast<double>(x_.k + y_.k - shared);
+      }
+      if (out.lcs && shared > 0) {
+        lcs += static_cast<double>(
+            longest_common_subsequence(place_, list_.data(), y_.k, scratch_));
+      }
+      place_.clear(x_.row(i), x_.k);
+      if (out.edit) {
+        // Lists that share nothing must be changed throughout.
+        edit += static_cast<double>(
+            shared == 0 ? std::max(x_.k, y_.k)
+                        : levenshtein(x_.row(i), x_.k, list_.data(), y_.k, scratch_));
+      }
+      if (out.cycle) cycle += returns(i) ? 1.0 : 0.0;
+    }
+    if (out.jaccard) out.jaccard[draw] = jaccard;
+    if (out.cycle) out.cycle[draw] = cycle;
+    if (out.lcs) out.lcs[draw] = lcs;
+    if (out.edit) out.edit[draw] = edit;
+  }
+
+ private:
+  bool returns(index_t i) const {
+    for (const index_t j : list_) {
+      const index_t* back = x_.row(j);
+      if (std::find(back, back + x_.k, i) != back + x_.k) return true;
+    }
+    return false;
+  }
+
+  const NeighborLists &x_, &y_;
+  Places place_;
+  std::vector<index_t> back_, list_, scratch_;
+};
+
+}  // namespace
+
+void list_draws(const NeighborLists& graph_x, const NeighborLists& graph_y,
+                const index_t* permutations, index_t n_draws, const Run& run,
+                const ListDraws& out) {
+  std::vector<Relabelled> workers(run.n_threads, Relabelled(graph_x, graph_y));
+  parallel_for(n_draws, run, [&](index_t draw, int worker) {
+    workers[worker].sum(permutations + draw * graph_x.n_rows, out, draw);
+  });
+}
+
 }  // namespace consilience

@@ -1,5 +1,5 @@
-// mantel on the CPU: O(k^2) per row at most for the reciprocal sum, O(k) random reads per row and
-// draw for the permuted sums; one draw per task.
+// mantel on the CPU: O(k) random reads per row for the terms, and per row and draw for the permuted
+// sums; one draw per task.
 
 #include "ops/mantel.hpp"
 
@@ -13,27 +13,51 @@ constexpr index_t kRowsPerTask = 1024;
 
 double value(const double* e, index_t at) { return e ? e[at] : 1.0; }
 
+// The edges that end in each sample, by their start: positions in the lists, one after another.
+class Incoming {
+ public:
+  explicit Incoming(const NeighborLists& graph)
+      : starts_(graph.n_rows + 1, 0), edges_(graph.n_rows * graph.k) {
+    const index_t n_edges = graph.n_rows * graph.k;
+    for (index_t at = 0; at < n_edges; ++at) ++starts_[graph.indices[at] + 1];
+    for (index_t j = 0; j < graph.n_rows; ++j) starts_[j + 1] += starts_[j];
+    std::vector<index_t> cursor(starts_.begin(), starts_.end() - 1);
+    for (index_t at = 0; at < n_edges; ++at) edges_[cursor[graph.indices[at]]++] = at;
+  }
+
+  const index_t* begin(index_t j) const { return edges_.data() + starts_[j]; }
+  const index_t* end(index_t j) const { return edges_.data() + starts_[j + 1]; }
+
+ private:
+  std::vector<index_t> starts_, edges_;
+};
+
 }  // namespace
 
 MantelTerms mantel_terms(const NeighborLists& graph, const double* e, const Run& run) {
   const index_t n = graph.n_rows, k = graph.k;
+  const Incoming incoming(graph);
   std::vector<double> rows(n, 0.0), columns(n, 0.0), back(n, 0.0), squares(n, 0.0);
-  parallel_for((n + kRowsPerTask - 1) / kRowsPerTask, run, [&](index_t task, int) {
+  std::vector<std::vector<index_t>> places(run.n_threads);
+  parallel_for((n + kRowsPerTask - 1) / kRowsPerTask, run, [&](index_t task, int worker) {
+    std::vector<index_t>& place = places[worker];
+    if (place.empty()) place.assign(n, -1);
     const index_t stop = std::min(n, (task + 1) * kRowsPerTask);
     for (index_t i = task * kRowsPerTask; i < stop; ++i) {
       for (index_t s = 0; s < k; ++s) {
         const double forth = value(e, i * k + s);
         rows[i] += forth;
         squares[i] += forth * forth;
-        const index_t j = graph.row(i)[s];
-        const index_t* at = std::find(graph.row(j), graph.row(j) + k, i);
-        if (at != graph.row(j) + k) back[i] += forth * value(e, at - graph.indices);
+        place[graph.row(i)[s]] = i * k + s;
       }
+      for (const index_t* at = incoming.begin(i); at != incoming.end(i); ++at) {
+        columns[i] += value(e, *at);
+        const index_t forth = place[*at / k];
+        if (forth >= 0) back[i] += value(e, forth) * value(e, *at);
+      }
+      for (index_t s = 0; s < k; ++s) place[graph.row(i)[s]] = -1;
     }
   });
-  for (index_t i = 0; i < n; ++i) {
-    for (index_t s = 0; s < k; ++s) columns[graph.row(i)[s]] += value(e, i * k + s);
-  }
   MantelTerms terms;
   for (index_t i = 0; i < n; ++i) {
     terms.sum += rows[i];

@@ -9,6 +9,7 @@
 #include <bit>
 #include <cassert>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <memory>
 #include <tuple>
@@ -56,6 +57,17 @@ CONSILIENCE_SIMD void to_buckets(const double* keys, index_t n, double low, doub
   for (index_t l = 0; l < n; ++l) {
     buckets[l] = static_cast<std::int32_t>((keys[l] - low) * per_key);
   }
+}
+
+// columns += row; returns the row's sum of squares, exact up to 2^53.
+CONSILIENCE_SIMD double add_row(const std::int32_t* row, index_t n, index_t* columns) {
+  std::uint64_t squares = 0;
+  for (index_t l = 0; l < n; ++l) {
+    const auto rank = static_cast<std::int64_t>(row[l]);
+    columns[l] += rank;
+    squares += static_cast<std::uint64_t>(rank * rank);
+  }
+  return static_cast<double>(squares);
 }
 
 // The samples by ascending key: buckets of equal width, each sorted.
@@ -128,10 +140,12 @@ class RowOrder {
 };
 
 struct Worker {
-  explicit Worker(index_t n) : products(rows_at_a_time(n) * n), order(n), ranks(n) {}
+  explicit Worker(index_t n)
+      : products(rows_at_a_time(n) * n), order(n), ranks(n), columns(n, 0) {}
   std::vector<double> products;
   RowOrder order;
   std::vector<std::int32_t> ranks;  // of all samples seen from one row, doubled: ties count half
+  std::vector<index_t> columns;     // their sums over this worker's rows: integers, in any order
   std::vector<std::pair<double, index_t>> undecided;
 };
 
@@ -202,35 +216,51 @@ class Counter {
 }  // namespace
 
 void rank_counts(const Embedding& X, const std::vector<NeighborLists>& sources,
-                 const std::vector<index_t>& ks, const Run& run, double* rank_sums) {
+                 const std::vector<index_t>& ks, const std::vector<index_t>& sample,
+                 const Run& run, const RankTerms& out) {
   const index_t n = X.n_samples, n_ks = static_cast<index_t>(ks.size());
   assert(n_ks > 0 && std::is_sorted(ks.begin(), ks.end()));
   const Counter counter(X, run);
-  const index_t block = rows_at_a_time(n);
+  const index_t block = rows_at_a_time(n), n_sample = static_cast<index_t>(sample.size());
+  std::vector<index_t> sampled(n, -1);
+  for (index_t s = 0; s < n_sample; ++s) sampled[sample[s]] = s;
   std::vector<std::unique_ptr<Worker>> workers(run.n_threads);
 
   parallel_for((n + block - 1) / block, run, [&](index_t task, int worker_id) {
     auto& worker = workers[worker_id];
     if (!worker) worker = std::make_unique<Worker>(n);
+    std::vector<std::int32_t>& ranks = worker->ranks;
     const index_t start = task * block, stop = std::min(n, start + block);
     counter.multiply(start, stop, worker->products.data());
     for (index_t i = start; i < stop; ++i) {
       counter.rank_row(i, worker->products.data() + (i - start) * n, *worker);
+      ranks[i] = 0;
       for (std::size_t s = 0; s < sources.size(); ++s) {
         const index_t* neighbors = sources[s].row(i);
-        double* out = rank_sums + (static_cast<index_t>(s) * n + i) * n_ks;
+        double* sums = out.rank_sums + (static_cast<index_t>(s) * n + i) * n_ks;
         index_t sum = 0, seen = 0;
         for (index_t q = 0; q < n_ks; ++q) {
-          for (; seen < ks[q]; ++seen) sum += worker->ranks[neighbors[seen]];
-          out[q] = 0.5 * static_cast<double>(sum);
+          for (; seen < ks[q]; ++seen) sum += ranks[neighbors[seen]];
+          sums[q] = 0.5 * static_cast<double>(sum);
         }
+      }
+      out.squares[i] = 0.25 * add_row(ranks.data(), n, worker->columns.data());
+      if (sampled[i] < 0) continue;
+      for (index_t t = 0; t < n_sample; ++t) {
+        out.block[sampled[i] * n_sample + t] = 0.5 * static_cast<double>(ranks[sample[t]]);
       }
     }
   });
+
+  for (index_t j = 0; j < n; ++j) {
+    index_t total = 0;
+    for (const auto& worker : workers) total += worker ? worker->columns[j] : 0;
+    out.columns[j] = 0.5 * static_cast<double>(total);
+  }
 }
 
 index_t rank_counts_bytes(index_t n_samples, index_t n_features, int n_threads) {
-  const index_t row = rows_at_a_time(n_samples) * 8 + 56;
+  const index_t row = rows_at_a_time(n_samples) * 8 + 64;
   return n_samples * (n_features * 8 + 8) + n_threads * n_samples * row;
 }
 

@@ -34,4 +34,17 @@ struct ListTerms {
 void list_terms(const NeighborLists& graph_x, const NeighborLists& graph_y, const Run& run,
                 const ListTerms& out);
 
+// The same comparisons, and Jaccard's |both| / |either|, summed over all samples, with graph_y
+// relabelled: sample i has the list of sample q(i), its entries renamed back, q = permutations
+// row p. Of shape (n_draws); a null output is not computed. O(n k) a draw, O(n k^2) for edit where
+// lists share an entry; nothing is rebuilt.
+struct ListDraws {
+  double* jaccard;
+  double* cycle;
+  double* lcs;
+  double* edit;
+};
+void list_draws(const NeighborLists& graph_x, const NeighborLists& graph_y,
+                const index_t* permutations, index_t n_draws, const Run& run, const ListDraws& out);
+
 }  // namespace consilience

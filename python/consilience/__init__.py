@@ -27,6 +27,7 @@ from consilience.metrics import (
 from consilience.neighbors import neighbors
 from consilience.study.compare import compare
 from consilience.study.score_matrix import ScoreMatrix, Scores, load
+from consilience.study.study import Study
 from consilience.views import preprocess
 
 __version__ = version("consilience")
@@ -34,6 +35,7 @@ __version__ = version("consilience")
 __all__ = [
     "ScoreMatrix",
     "Scores",
+    "Study",
     "__version__",
     "cca",
     "cka",

@@ -47,8 +47,13 @@ def joint_nearest_bytes(
     n_samples: int, total_features: int, n_sets: int, n_pairs: int, tile: int, n_threads: int
 ) -> int: ...
 def rank_counts(
-    X: _Set, *, sources: Sequence[_Indices], ks: Sequence[int], n_threads: int
-) -> _Floats: ...
+    X: _Set,
+    *,
+    sources: Sequence[_Indices],
+    ks: Sequence[int],
+    sample: Sequence[int],
+    n_threads: int,
+) -> tuple[_Floats, _Floats, _Floats, _Floats]: ...
 def rank_counts_bytes(n_samples: int, n_features: int, n_threads: int) -> int: ...
 def moments(X: _Set, Y: _Set, *, shift_x: _Floats, shift_y: _Floats, n_threads: int) -> _Floats: ...
 def edge_values(X: _Set, indices: _Indices, origin: _Floats, *, n_threads: int) -> _Floats: ...
@@ -69,6 +74,17 @@ def list_terms(
     edit: bool,
     n_threads: int,
 ) -> tuple[_Floats, _Floats, _Floats]: ...
+def list_draws(
+    indices_x: _Indices,
+    indices_y: _Indices,
+    permutations: _Indices,
+    *,
+    jaccard: bool,
+    cycle: bool,
+    lcs: bool,
+    edit: bool,
+    n_threads: int,
+) -> tuple[_Floats, _Floats, _Floats, _Floats]: ...
 def mantel_terms(
     indices: _Indices, e: _Floats | None, *, n_threads: int
 ) -> tuple[float, float, float, float, float, float]: ...

@@ -274,7 +274,7 @@ class Terms:
             ("ranks", b, widest),
             lambda: self.ops.rank_counts(
                 self.values(b, widest.view), [self.graph(x, widest) for x in sources], ks
-            ),
+            ).sums,
         )
         return sums[sources.index(a), :, ks.index(need.graph.k)]  # type: ignore[no-any-return]
 

@@ -240,21 +240,56 @@ def _bounds(bounds: tuple[float, float]) -> str:
     return f"{bounds[0]:g} to {bounds[1]:g}"
 
 
-@main.command()
-def models() -> None:
+@main.group(invoke_without_command=True)
+@click.pass_context
+def models(ctx: click.Context) -> None:
     """List the models and what each still needs."""
+    if ctx.invoked_subcommand:
+        return
     from consilience.models import MODELS, available
 
     rows = [
-        (m.name, m.modality, m.representation, str(m.width), m.license, available(m) or "ready")
+        (
+            m.name,
+            m.modality,
+            m.architecture,
+            m.embedding,
+            m.training_data or "-",
+            m.theory or "-",
+            _count(m.parameters),
+            str(m.width or "-"),
+            m.license,
+            available(m) or "ready",
+        )
         for m in MODELS.values()
     ]
-    click.echo(_table(("model", "reads", "needs", "width", "licence", "state"), rows))
+    head = ("model", "reads", "architecture", "embedding", "training data", "theory")
+    click.echo(_table((*head, "parameters", "width", "licence", "state"), rows))
 
 
-@main.command()
-def datasets() -> None:
+def _count(number: int | None) -> str:
+    if number is None:
+        return "-"
+    return f"{number / 1e6:.1f}M" if number >= 100_000 else str(number)
+
+
+@models.command("install")
+@click.argument("names", nargs=-1, required=True)
+@click.option("--dry-run", is_flag=True, help="Print the commands only.")
+def install_models(names: tuple[str, ...], dry_run: bool) -> None:
+    """Install what models need (NAMES, or all), those with unmeetable pins without them."""
+    from consilience.models._install import install
+
+    for command in install(names, dry_run=dry_run):
+        click.echo(" ".join(command))
+
+
+@main.group(invoke_without_command=True)
+@click.pass_context
+def datasets(ctx: click.Context) -> None:
     """List the datasets and what each still needs."""
+    if ctx.invoked_subcommand:
+        return
     from consilience.datasets import DATASETS, missing
 
     rows = [
@@ -262,6 +297,16 @@ def datasets() -> None:
         for d in DATASETS.values()
     ]
     click.echo(_table(("dataset", "of", "columns", "licence", "state", "what it is"), rows))
+
+
+@datasets.command("install")
+@click.argument("names", nargs=-1, required=True)
+def install_datasets(names: tuple[str, ...]) -> None:
+    """Fetch the data of datasets that ship in source archives."""
+    from consilience.datasets import install
+
+    for name in names:
+        click.echo(f"{name}: {install(name)}")
 
 
 @main.command()
@@ -314,7 +359,7 @@ def _engine_lines() -> Iterable[str]:
         yield f"backend       cuda: {reason}"
 
 
-# ---- making embeddings -------------------------------------------------------------------
+# ---- making embeddings and studies -------------------------------------------------------
 
 
 @main.command()
@@ -322,7 +367,10 @@ def _engine_lines() -> Iterable[str]:
 @click.option("--data", required=True, help="See `consilience datasets`; NAME or NAME:PATH.")
 @click.option("--n", type=int, help="How many samples; all by default.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Which samples.")
-@click.option("--batch-size", type=int, default=16, show_default=True)
+@click.option("--batch-size", type=int, help="Samples per batch.")
+@click.option("--layer", help='A hidden layer, or "all"; the last one by default.')
+@click.option("--pooling", help="Over atoms or tokens: mean, sum, cls, last.")
+@click.option("--device", default="cpu", show_default=True)
 @click.option("-o", "--output", type=FILE, required=True, help="Folder of the store.")
 @click.option("--overwrite", is_flag=True, help="Replace a store that is there.")
 def embed(
@@ -330,41 +378,101 @@ def embed(
     data: str,
     n: int | None,
     seed: int,
-    batch_size: int,
+    batch_size: int | None,
+    layer: str | None,
+    pooling: str | None,
+    device: str,
     output: Path,
     overwrite: bool,
 ) -> None:
-    """Embed a dataset with one model and write a store."""
-    from consilience.study.embed import embed_to_store
+    """Embed a dataset with one model and write a store; goes on after an interruption."""
+    from consilience.study.embed import embed_layers_to_stores, embed_to_store
 
-    stored = embed_to_store(
-        model_name, data, output, n=n, seed=seed, batch_size=batch_size, overwrite=overwrite
-    )
-    seconds = stored.manifest.extra["seconds"]
+    how: dict[str, Any] = {
+        "n": n,
+        "seed": seed,
+        "batch_size": batch_size,
+        "pooling": pooling,
+        "device": device,
+        "overwrite": overwrite,
+    }
+    if layer == "all":
+        for name, stored in embed_layers_to_stores(model_name, data, output, **how).items():
+            click.echo(f"wrote {name}: {stored.shape[0]} x {stored.shape[1]} to {stored.path}")
+        return
+    stored = embed_to_store(model_name, data, output, layer=layer, progress=True, **how)
+    extra = stored.manifest.extra
     rows, width = stored.shape
-    click.echo(f"wrote {rows} x {width} {stored.dtype} to {output} in {seconds:.1f} s")
+    click.echo(f"wrote {rows} x {width} {stored.dtype} to {output} in {extra['seconds']:.1f} s")
+    if extra["n_unsupported"]:
+        click.echo(f"{extra['n_unsupported']} samples have elements the model does not know")
+
+
+@main.group()
+def study() -> None:
+    """Run, extend and draw whole studies."""
+
+
+@study.command("run")
+@click.argument("plan", type=FILE)
+@click.option("-o", "--output", type=FILE, help="Folder; by default beside the plan, by its name.")
+@click.option("--workers", type=int, default=2, show_default=True, help="Models at a time.")
+@click.option("--n", type=int, help="At most so many samples in every part.")
+def study_run(plan: Path, output: Path | None, workers: int, n: int | None) -> None:
+    """Do what PLAN (YAML or JSON) asks for and is not done yet."""
+    from consilience.study.plan import read_plan
+    from consilience.study.run import run_study
+
+    asked = read_plan(plan)
+    folder = output or plan.with_suffix("")
+    run_study(asked if n is None else asked.with_n(n), folder, workers=workers, say=click.echo)
+
+
+@study.command("add")
+@click.argument("folder", type=FILE)
+@click.option("--model", required=True, help="NAME or NAME:WEIGHTS; see `consilience models`.")
+@click.option("--name", help="What to call it in the study.")
+@click.option("--part", help="Which part, if the study has several.")
+@click.option("--workers", type=int, default=2, show_default=True)
+def study_add(folder: Path, model: str, name: str | None, part: str | None, workers: int) -> None:
+    """Add a model to the study in FOLDER: one row of every matrix is computed."""
+    from consilience.study.plan import ModelPlan
+    from consilience.study.study import Study, file_name
+
+    added = ModelPlan(name or file_name(model), model)
+    Study(folder).add(added, part=part, workers=workers, say=click.echo)
+
+
+@study.command("report")
+@click.argument("folder", type=FILE)
+def study_report(folder: Path) -> None:
+    """Draw the finished study in FOLDER again."""
+    from consilience.study.study import Study
+
+    click.echo(f"wrote {Study(folder).report()}")
+
+
+@study.command("show")
+@click.argument("folder", type=FILE)
+def study_show(folder: Path) -> None:
+    """Print what the study in FOLDER found, as short tables."""
+    from consilience.study.study import Study
+
+    found = Study(folder)
+    click.echo(repr(found))
+    for part in found.parts:
+        click.echo(f"\n{part}: {found.scores(part)!r}")
 
 
 @main.command()
-@click.option("--n", type=int, default=500, show_default=True, help="How many molecules.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Which molecules.")
-@click.option("--models", "names", help="Names, by commas; all by default.")
+@click.option("--n", type=int, help="At most so many samples in every part.")
 @click.option("--workers", type=int, default=2, show_default=True, help="Models at a time.")
 @click.option("-o", "--output", type=FILE, default=Path("demo"), show_default=True)
-def demo(n: int, seed: int, names: str | None, workers: int, output: Path) -> None:
-    """Compare real models on real molecules and write a report."""
+def demo(n: int | None, workers: int, output: Path) -> None:
+    """Compare real models of molecules, materials and proteins, and write a report."""
     from consilience.study.demo import run_demo
 
-    chosen = [name.strip() for name in names.split(",")] if names else None
-    result = run_demo(
-        output,
-        n=n,
-        seed=seed,
-        models=chosen,
-        workers=workers,
-        say=lambda line: click.echo(line),
-    )
-    click.echo(repr(result))
+    run_demo(output, n=n, workers=workers, say=click.echo)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -99,6 +99,34 @@ class ListTerms(Saved):
 
 
 @dataclass(frozen=True)
+class ListDraws(Saved):
+    """Comparisons of ordered lists, one of them relabelled, summed over samples: (n_draws,).
+
+    Empty if not asked for; see csrc/ops/graph_terms.hpp.
+    """
+
+    jaccard: Floats
+    cycle: Floats
+    lcs: Floats
+    edit: Floats
+
+
+@dataclass(frozen=True)
+class RankTerms(Saved):
+    """Sums of ranks over neighbour lists, and of the matrix of ranks; csrc/ops/rank_counts.hpp.
+
+    sums : (n_sources, n_samples, n_ks)
+    columns, squares : (n_samples,), column sums and squared row norms
+    block : (n_sample, n_sample), the ranks among a sample of the samples
+    """
+
+    sums: Floats
+    columns: Floats
+    squares: Floats
+    block: Floats
+
+
+@dataclass(frozen=True)
 class Moments(Saved):
     """The augmented cross-moment Z_xᵀ Z_y, Z = [x - shift | ‖x - shift‖² | 1].
 

@@ -10,25 +10,30 @@ from click.testing import CliRunner
 from consilience import datasets, models, store
 from consilience.cli import main
 from consilience.datasets import Samples
-from consilience.study import demo
-from consilience.study.embed import embed_to_store, find_cached
+from consilience.models import States, from_function
+from consilience.study import embed as embed_module
+from consilience.study.demo import demo_plan
+from consilience.study.embed import embed_layers_to_stores, embed_to_store, find_cached, open_layers
 
 
 @pytest.fixture
 def numbers(monkeypatch):
-    """A dataset without any package: ids alone."""
+    """A dataset without any package: ids, and numbers to read."""
 
     def load(n=None, seed=0):
-        return Samples(ids=tuple(f"{seed}-{i}" for i in range(n or 50)), columns={})
+        ids = tuple(f"{seed}-{i}" for i in range(n or 50))
+        return Samples(ids=ids, columns={"number": list(range(len(ids)))})
 
     entry = datasets.Dataset(
         name="numbers",
         summary="",
         modality="",
-        columns=(),
+        columns=("number",),
         license="",
         package="",
         requires=(),
+        archive="",
+        no_deps=False,
         citation="",
         takes_path=False,
         load=load,
@@ -63,6 +68,8 @@ def test_embed_writes_a_store(numbers, tmp_path):
         (("--model", "random", "--data", "number"), "did you mean 'numbers'?"),
         (("--model", "morgan", "--data", "numbers"), "morgan needs 'smiles'"),
         (("--model", "random", "--data", "numbers", "--n", 0), "`n` must be at least 1"),
+        (("--model", "random", "--data", "numbers", "--pooling", "meen"), "did you mean 'mean'?"),
+        (("--model", "random", "--data", "numbers", "--layer", "x"), "has no layer 'x'"),
     ],
 )
 def test_embed_refuses_in_one_sentence(numbers, tmp_path, arguments, expected):
@@ -89,6 +96,7 @@ def test_the_cache_is_used_only_for_the_same_question(numbers, tmp_path):
     assert find_cached("random", "numbers", path, n=9, seed=0).shape == (9, 256)
     assert find_cached("random", "numbers", path, n=8, seed=0) is None
     assert find_cached("random", "numbers", path, n=9, seed=1) is None
+    assert find_cached("random", "numbers", path, n=9, seed=0, pooling="sum") is None
     assert find_cached("morgan", "numbers", path, n=9, seed=0) is None
 
 
@@ -97,67 +105,131 @@ def test_the_cache_is_not_used_for_other_weights_or_damaged_files(numbers, tmp_p
     stored = embed_to_store("random", "numbers", path, n=9, seed=0)
     manifest = path / "manifest.json"
     content = json.loads(manifest.read_text())
-    content["extra"]["checkpoint"] = "1"
-    manifest.write_text(json.dumps(content))
-    assert find_cached("random", "numbers", path, n=9, seed=0) is None
-    content["extra"]["checkpoint"] = "0"
-    manifest.write_text(json.dumps(content))
-    assert find_cached("random", "numbers", path, n=9, seed=0)
+    right = content["extra"]["question"]["checkpoint"]
+    for checkpoint, found in (("other", False), (right, True)):
+        content["extra"]["question"]["checkpoint"] = checkpoint
+        manifest.write_text(json.dumps(content))
+        assert bool(find_cached("random", "numbers", path, n=9, seed=0)) is found
     shard = path / stored.manifest.shards[0].file
     shard.write_bytes(shard.read_bytes()[:-1])
     assert find_cached("random", "numbers", path, n=9, seed=0) is None
 
 
-# ---- demo --------------------------------------------------------------------------------
+# ---- going on after an interruption ------------------------------------------------------
 
 
 @pytest.fixture
-def qm9():
-    if sentence := datasets.missing(datasets.DATASETS["qm9"]):
-        pytest.skip(sentence)
+def squares(monkeypatch):
+    """A model that notes what it is asked, and may die."""
+    seen, state = [], {"dies_at": None}
 
+    def function(values):
+        for value in values:
+            if value == state["dies_at"]:
+                raise KeyboardInterrupt
+            seen.append(value)
+        return np.array([[v, v * v] for v in values], np.float32)
 
-def test_demo_compares_what_runs_and_reports_what_does_not(qm9, tmp_path, monkeypatch):
-    pytest.importorskip("plotly")
-    pytest.importorskip("jinja2")
-    absent = replace(
-        models.MODELS["random"],
-        name="absent",
-        requires=("no_such_package",),
-        install="pip install no-such-package",
+    made = from_function(function, name="squares", width=2, column="number")
+    monkeypatch.setitem(models.MODELS, "squares", made)
+    pieces = embed_module.Pieces
+    monkeypatch.setattr(
+        embed_module, "Pieces", lambda path, question: pieces(path, question, seconds=0.0)
     )
-    monkeypatch.setitem(models.MODELS, "absent", absent)
-    said = []
-    names = ["random", "absent", "morgan"]
-    matrix = demo.run_demo(tmp_path, n=60, models=names, say=said.append)
-    assert matrix.names == ("random", "morgan")
-    assert matrix.n_samples == 60
-    page = (tmp_path / "report.html").read_text()
-    assert "pip install no-such-package" in page
-    assert (tmp_path / "matrix.json").exists()
-    assert any("absent: skipped, absent needs no_such_package" in line for line in said)
-
-    said.clear()
-    again = demo.run_demo(tmp_path, n=60, models=names, say=said.append)
-    assert sum("reused" in line for line in said) == 2
-    for label in matrix.metrics:
-        np.testing.assert_array_equal(again[label], matrix[label])
+    return seen, state
 
 
-def test_demo_says_what_is_missing(monkeypatch, tmp_path):
-    monkeypatch.setattr(demo, "missing", lambda entry: "qm9 needs qm9pack: pip install it")
+def test_an_interrupted_run_goes_on_where_it_was(numbers, squares, tmp_path):
+    seen, state = squares
+    state["dies_at"] = 17
+    with pytest.raises(KeyboardInterrupt):
+        embed_to_store("squares", "numbers", tmp_path / "s", n=30, batch_size=4)
+    assert seen[-1] == 16
+    assert not (tmp_path / "s" / "manifest.json").exists()
+    state["dies_at"] = None
+    seen.clear()
+    stored = embed_to_store("squares", "numbers", tmp_path / "s", n=30, batch_size=4)
+    assert seen == list(range(16, 30))
+    assert stored.manifest.extra["n_resumed"] == 16
+    whole = embed_to_store("squares", "numbers", tmp_path / "t", n=30, batch_size=4)
+    assert stored.ids == whole.ids
+    np.testing.assert_array_equal(stored.array(), whole.array())
+    assert not list((tmp_path / "s").glob("piece-*"))
+
+
+def test_a_changed_question_begins_anew(numbers, squares, tmp_path):
+    seen, state = squares
+    state["dies_at"] = 8
+    with pytest.raises(KeyboardInterrupt):
+        embed_to_store("squares", "numbers", tmp_path / "s", n=30, batch_size=4)
+    state["dies_at"] = None
+    seen.clear()
+    stored = embed_to_store("squares", "numbers", tmp_path / "s", n=20, batch_size=4)
+    assert seen == list(range(20))
+    assert stored.shape == (20, 2)
+
+
+def test_a_killed_process_loses_no_finished_piece(numbers, squares, tmp_path):
+    """Pieces are whole at any instant: a note is written after its rows, and both are synced."""
+    _, state = squares
+    state["dies_at"] = 25
+    with pytest.raises(KeyboardInterrupt):
+        embed_to_store("squares", "numbers", tmp_path / "s", n=30, batch_size=5)
+    notes = sorted((tmp_path / "s").glob("piece-*.json"))
+    rows = sorted((tmp_path / "s").glob("piece-*.npz"))
+    assert len(notes) == len(rows) == 5
+    for note in notes:
+        assert len(json.loads(note.read_text())["ids"]) == 5
+
+
+# ---- layers ------------------------------------------------------------------------------
+
+
+class Three:
+    """Layers that multiply."""
+
+    layers = ("one", "two", "three")
+
+    def run(self, values, layers):
+        by = {"one": 1, "two": 2, "three": 3}
+        return States({n: [np.full((1, 2), v * by[n], np.float32) for v in values] for n in layers})
+
+
+def test_all_layers_of_a_model_in_one_pass(numbers, monkeypatch, tmp_path):
+    base = from_function(lambda values: None, name="three", width=2, column="number")
+    made = replace(base, load=lambda *, checkpoint, device: Three())
+    monkeypatch.setitem(models.MODELS, "three", made)
+    embed_layers_to_stores("three", "numbers", tmp_path / "l", n=5)
+    found = open_layers(tmp_path / "l")
+    assert list(found) == ["one", "two", "three"]
+    for factor, stored in enumerate(found.values(), start=1):
+        np.testing.assert_array_equal(stored.array()[:, 0], factor * np.arange(5))
+    last = embed_to_store("three", "numbers", tmp_path / "last", n=5)
+    np.testing.assert_array_equal(last.array(), found["three"].array())
+    second = embed_to_store("three", "numbers", tmp_path / "second", n=5, layer="two")
+    np.testing.assert_array_equal(second.array(), found["two"].array())
+    result = run("embed", "--model", "three", "--data", "numbers", "--n", 5, "--layer", "all")
+    assert result.exit_code == 2  # -o is missing
+    result = run(
+        *("embed", "--model", "three", "--data", "numbers", "--n", 5, "--layer", "all"),
+        *("-o", tmp_path / "cli"),
+    )
+    assert result.output.count("wrote") == 3
+
+
+# ---- demo --------------------------------------------------------------------------------
+
+
+def test_the_demo_asks_for_models_and_data_that_there_are():
+    plan = demo_plan()
+    assert {part.name for part in plan.parts} >= {"molecules", "materials", "proteins"}
+    assert plan.regimes
+
+
+def test_demo_says_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "consilience.study.run.missing", lambda entry: "qm9 needs qm9pack: pip install it"
+    )
     result = run("demo", "-o", tmp_path)
     assert result.exit_code == 1
     assert result.output == "Error: qm9 needs qm9pack: pip install it\n"
-
-
-def test_demo_refuses_few_molecules_and_unknown_models(qm9, tmp_path):
-    assert "at least 8" in run("demo", "--n", 3, "-o", tmp_path).output
-    assert "did you mean 'morgan'?" in run("demo", "--models", "morgen", "-o", tmp_path).output
-
-
-def test_a_model_that_dies_is_a_note_and_not_an_end(qm9, tmp_path, monkeypatch):
-    monkeypatch.setattr(demo.sys, "executable", "/bin/false")
-    said = []
-    with pytest.raises(ValueError, match="needs two models, 0 ran: random ended with code 1"):
-        demo.run_demo(tmp_path, n=20, models=["random", "morgan"], say=said.append)

@@ -1,9 +1,12 @@
 """SMILES are cut into the tokens that reaction models were trained on; padding has no part."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from consilience.models._text_encoder import SMILES_TOKEN, SmilesVocabulary, mean_hidden_state
+from consilience.models._network import pool_layer
+from consilience.models._text_encoder import SMILES_TOKEN, SmilesVocabulary, TextEncoder
 
 
 @pytest.mark.parametrize(
@@ -30,15 +33,42 @@ def test_vocabulary_frames_the_string_and_knows_what_it_does_not_know(tmp_path):
     assert tokenize.pad == 0
 
 
-def test_mean_leaves_out_the_ends_and_the_padding():
+@pytest.fixture
+def network():
     torch = pytest.importorskip("torch")
 
     class Identity:
-        """Returns the token id, a hundred where attention is off."""
+        """Layer n gives the token id plus 1000 n, a hundred where attention is off."""
 
-        def __call__(self, *, input_ids, attention_mask):
-            state = torch.where(attention_mask.bool(), input_ids, 100).float()
-            return type("Output", (), {"last_hidden_state": state[..., None]})
+        config = SimpleNamespace(num_hidden_layers=2, max_position_embeddings=5)
 
-    rows = mean_hidden_state(Identity(), [[50, 1, 2, 60], [50, 5, 60]], pad=99)
-    np.testing.assert_allclose(rows, [[1.5], [5.0]])
+        def to(self, device):
+            return self
+
+        def __call__(self, *, input_ids, attention_mask, output_hidden_states):
+            state = torch.where(attention_mask.bool(), input_ids, 100).float()[..., None]
+            return SimpleNamespace(hidden_states=(state, state + 1000, state + 2000))
+
+    tokens = {"ab": [50, 1, 2, 60], "c": [50, 5, 60], "long": [50, 1, 2, 3, 4, 60]}
+    return TextEncoder(Identity(), lambda values: [tokens[v] for v in values], 99, "cpu")
+
+
+def test_tokens_leave_out_the_ends_and_the_padding(network):
+    states = network.run(["ab", "c"], ["embedding", "layer-2"])
+    assert [part[:, 0].tolist() for part in states.layers["embedding"]] == [[1, 2], [5]]
+    np.testing.assert_allclose(pool_layer(states, "layer-2", "mean"), [[2001.5], [2005.0]])
+    np.testing.assert_allclose(pool_layer(states, "layer-2", "last"), [[2002.0], [2005.0]])
+
+
+def test_cls_is_the_state_of_the_token_in_front(network):
+    states = network.run(["ab", "c"], ["layer-1"])
+    np.testing.assert_allclose(pool_layer(states, "layer-1", "cls"), [[1050.0], [1050.0]])
+
+
+def test_layers_are_those_of_the_network(network):
+    assert network.layers == ("embedding", "layer-1", "layer-2")
+
+
+def test_a_string_that_is_too_long_says_how_long(network):
+    with pytest.raises(ValueError, match="a string has 6 tokens, this encoder reads 5"):
+        network.run(["ab", "long"], ["layer-1"])

@@ -113,3 +113,23 @@ def test_the_kernel_converts_nothing():
     fine = np.array([[1], [2], [0]])
     with pytest.raises(TypeError):
         _core.graph_terms(fine, fine.astype(np.int32), None, None, n_threads=1)
+
+
+def test_list_draws_compare_relabelled_lists(ops, sets, rng):
+    x, y = ops.knn_exact(sets[0], k=7, distance="l2"), ops.knn_exact(sets[1], k=7, distance="l2")
+    orders = np.array([rng.permutation(97) for _ in range(4)])
+    draws = ops.list_draws(x, y, orders, jaccard=True, cycle=True, lcs=True, edit=True)
+    for p, q in enumerate(orders):
+        other = y.relabelled(q)
+        alone = ops.list_terms(x, other, cycle=True, lcs=True, edit=True)
+        shared = ops.graph_terms(x, other, None, None).overlap
+        assert_allclose(draws.jaccard[p], (shared / (14 - shared)).sum(), rtol=1e-13)
+        for name in ("cycle", "lcs", "edit"):
+            assert getattr(draws, name)[p] == getattr(alone, name).sum()
+
+
+def test_list_draws_not_asked_for_are_empty(ops, sets, rng):
+    x = ops.knn_exact(sets[0], k=3, distance="l2")
+    draws = ops.list_draws(x, x, np.arange(97)[None, :], lcs=True)
+    assert_allclose(draws.lcs, [97 * 3])
+    assert draws.jaccard.size == draws.cycle.size == draws.edit.size == 0

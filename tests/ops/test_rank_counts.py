@@ -31,13 +31,25 @@ def expected_sums(X, sources, ks):
 def test_sums_the_full_ranks_of_the_first_neighbors(ops, sets, rng, ks):
     sources = [graph_of(rng, 97, 20) for _ in range(3)]
     for X in sets:
-        assert_array_equal(ops.rank_counts(X, sources, ks), expected_sums(X, sources, ks))
+        assert_array_equal(ops.rank_counts(X, sources, ks).sums, expected_sums(X, sources, ks))
 
 
 def test_ties_count_half(ops, rng):
     X = rng.integers(0, 3, (97, 2)).astype(np.float32)
     source = graph_of(rng, 97, 96)
-    assert_array_equal(ops.rank_counts(X, [source], [96]), expected_sums(X, [source], [96]))
+    assert_array_equal(ops.rank_counts(X, [source], [96]).sums, expected_sums(X, [source], [96]))
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_sums_of_the_matrix_of_ranks_and_a_block_of_it(ops, sets, rng, tied):
+    X = rng.integers(0, 3, (97, 2)).astype(np.float64) if tied else sets[0]
+    R = ranks(X)
+    np.fill_diagonal(R, 0.0)
+    sample = rng.permutation(97)[:11]
+    found = ops.rank_counts(X, [graph_of(rng, 97, 2)], [2], sample)
+    assert_array_equal(found.columns, R.sum(axis=0))
+    assert_array_equal(found.squares, (R * R).sum(axis=1))
+    assert_array_equal(found.block, R[np.ix_(sample, sample)])
 
 
 @pytest.mark.parametrize("far", [1e3, 1e6, 1e12])
@@ -46,13 +58,14 @@ def test_one_sample_far_out(ops, rng, far):
     X = rng.standard_normal((97, 3))
     X[40] += far
     source = graph_of(rng, 97, 30)
-    assert_array_equal(ops.rank_counts(X, [source], [30]), expected_sums(X, [source], [30]))
+    assert_array_equal(ops.rank_counts(X, [source], [30]).sums, expected_sums(X, [source], [30]))
 
 
 def test_more_samples_than_a_bucket_sorts_by_looking(rng):
     X = np.concatenate([1e-9 * rng.standard_normal((400, 2)), rng.standard_normal((100, 2))])
     source = graph_of(rng, 500, 50)
-    assert_array_equal(native().rank_counts(X, [source], [50]), expected_sums(X, [source], [50]))
+    found = native().rank_counts(X, [source], [50]).sums
+    assert_array_equal(found, expected_sums(X, [source], [50]))
 
 
 def test_too_small_a_memory_says_so(rng):
@@ -75,4 +88,12 @@ def test_the_kernel_rejects_a_bad_argument(rng, ks, change, message):
     native()
     indices = graph_of(rng, 30, 3).indices + change
     with pytest.raises(ValueError, match=message):
-        _core.rank_counts(np.eye(30), sources=[indices], ks=ks, n_threads=1)
+        _core.rank_counts(np.eye(30), sources=[indices], ks=ks, sample=[], n_threads=1)
+
+
+@pytest.mark.parametrize("sample", [[30], [-1], [3, 3]])
+def test_the_kernel_rejects_a_bad_sample(rng, sample):
+    native()
+    indices = graph_of(rng, 30, 3).indices
+    with pytest.raises(ValueError, match="different samples"):
+        _core.rank_counts(np.eye(30), sources=[indices], ks=[1], sample=sample, n_threads=1)

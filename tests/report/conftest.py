@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from consilience.study.result import Part, StudyResult
 from consilience.study.score_matrix import ScoreMatrix, Scores
 
 NAN = math.nan
@@ -89,7 +90,7 @@ def make_matrix():
                 (-math.inf, 1),
                 True,
                 cknna,
-                details={"p_value": np.where(np.eye(4, dtype=bool), NAN, 0.01)},
+                p_value=np.where(np.eye(4, dtype=bool), NAN, 0.01),
             ),
             Scores("twonn", "twonn", "single", {}, (0, math.inf), True, [4.0, 5.5, 9.0, 30.0]),
             Scores(
@@ -128,3 +129,33 @@ def models():
         {"name": "Gamma", "modality": "language", "parameters": None},
         {"name": "Noise", "modality": "none", "baseline": True},
     ]
+
+
+@pytest.fixture
+def make_study(matrix, models):
+    """One part or more around the matrix whose answers are known."""
+
+    def make(analyses=None, *, parts=("Molecules",), across=None, matrix=matrix, models=models):
+        made = tuple(
+            Part(
+                name=title.lower(),
+                title=title,
+                description="",
+                dataset={"name": title},
+                matrix=matrix,
+                models=tuple({"baseline": False, **model} for model in models),
+                analyses=dict(analyses or {}),
+            )
+            for title in parts
+        )
+        return StudyResult("A study", "What was asked.", made, dict(across or {}))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def large():
+    """A study of three parts that looks like a real one."""
+    from report.synthetic import study
+
+    return study()

@@ -294,7 +294,7 @@ def test_everything_else_survives_the_disk(matrix, tmp_path):
 def test_the_file_is_strict_json_with_null_for_nan(matrix, tmp_path):
     text = matrix.save(tmp_path / "m.json").read_text(encoding="utf-8")
     content = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} in JSON"))
-    assert content["version"] == 1
+    assert content["version"] == 2
     assert content["body"]["scores"][0]["null_mean"][0] == [None, 0.1, 0.1]
 
 
@@ -365,8 +365,8 @@ def test_a_changed_digit_is_noticed(matrix, tmp_path):
 def test_a_newer_format_is_refused_with_the_remedy(matrix, tmp_path):
     path = matrix.save(tmp_path / "m.json")
     text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace('"version":1', '"version":2', 1), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"of format 2.*up to 1: upgrade consilience"):
+    path.write_text(text.replace('"version":2', '"version":3', 1), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"of format 3.*up to 2: upgrade consilience"):
         load(path)
 
 

@@ -20,9 +20,11 @@ from consilience.terms import (
     Graph,
     GraphTerms,
     Indices,
+    ListDraws,
     ListTerms,
     MantelTerms,
     Moments,
+    RankTerms,
 )
 
 
@@ -95,19 +97,27 @@ class ArrayBackend:
                 out[p, start:stop] = np.sqrt(to_host(nearest))
         return out
 
-    def rank_counts(self, X: Any, sources: Sequence[Graph], ks: Sequence[int]) -> Floats:
+    def rank_counts(
+        self, X: Any, sources: Sequence[Graph], ks: Sequence[int], sample: Sequence[int] = ()
+    ) -> RankTerms:
         xp = array_namespace(X)
         X = xp.astype(X, xp.float64)
         n_samples = X.shape[0]
-        out = np.empty((len(sources), n_samples, len(ks)))
+        sums = np.empty((len(sources), n_samples, len(ks)))
+        columns, squares = np.zeros(n_samples), np.empty(n_samples)
+        places = np.asarray(sample, dtype=np.int64)
+        among = np.empty((n_samples, len(places)))
         for start, stop in self._blocks(X, 0, n_samples):
             block = _without_self(xp, _squared_distances(xp, X, start, stop), start)
             ranks = _ranks(to_host(block))
+            np.put_along_axis(ranks, np.arange(start, stop)[:, None], 0.0, axis=1)
             for s, graph in enumerate(sources):
                 chosen = np.take_along_axis(ranks, graph.indices[start:stop], axis=1)
-                sums = np.cumsum(chosen, axis=1)
-                out[s, start:stop] = sums[:, np.asarray(ks) - 1]
-        return out
+                sums[s, start:stop] = np.cumsum(chosen, axis=1)[:, np.asarray(ks) - 1]
+            columns += ranks.sum(axis=0)
+            squares[start:stop] = (ranks * ranks).sum(axis=1)
+            among[start:stop] = ranks[:, places]
+        return RankTerms(sums, columns, squares, among[places])
 
     def edge_values(self, X: Any, graph: Graph, *, centered: bool) -> Floats:
         xp = array_namespace(X)
@@ -154,6 +164,20 @@ class ArrayBackend:
             pairs = zip(x.indices.tolist(), y.indices.tolist(), strict=True)
             edits = np.array([float(_levenshtein(a, b)) for a, b in pairs])
         return ListTerms(cycles, lengths, edits)
+
+    def list_draws(self, x: Graph, y: Graph, permutations: Indices, **wanted: bool) -> ListDraws:
+        draws: dict[str, list[float]] = {"jaccard": [], "cycle": [], "lcs": [], "edit": []}
+        lists = {name: wanted.get(name, False) for name in ("cycle", "lcs", "edit")}
+        for q in permutations:
+            other = y.relabelled(q)
+            found = self.list_terms(x, other, **lists)
+            for name, asked in lists.items():
+                if asked:
+                    draws[name].append(float(getattr(found, name).sum()))
+            if wanted.get("jaccard"):
+                shared = self.graph_terms(x, other, None, None).overlap
+                draws["jaccard"].append(float((shared / (x.k + y.k - shared)).sum()))
+        return ListDraws(**{name: np.array(sums) for name, sums in draws.items()})
 
     def mantel_terms(self, graph: Graph, e: Floats | None) -> MantelTerms:
         e = np.ones(graph.indices.shape) if e is None else e

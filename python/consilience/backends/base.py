@@ -14,10 +14,12 @@ from consilience.terms import (
     Graph,
     GraphTerms,
     Indices,
+    ListDraws,
     ListTerms,
     MantelTerms,
     Moments,
     PairSums,
+    RankTerms,
     Saved,
 )
 
@@ -84,8 +86,10 @@ class Backend(Protocol):
     def joint_nearest(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
         """Return the two nearest distances in each pair's joint space, (n_pairs, n, 2)."""
 
-    def rank_counts(self, X: Any, sources: Sequence[Graph], ks: Sequence[int]) -> Floats:
-        """Return sums of ranks in X over the first k neighbours, (n_sources, n, n_ks)."""
+    def rank_counts(
+        self, X: Any, sources: Sequence[Graph], ks: Sequence[int], sample: Sequence[int] = ()
+    ) -> RankTerms:
+        """Return sums of ranks in X over the first k neighbours, and sums of all ranks."""
 
     def edge_values(self, X: Any, graph: Graph, *, centered: bool) -> Floats:
         """Return ⟨x_i, x_j - mean⟩ (centred) or ⟨x_i, x_j⟩ along the edges, (n, k)."""
@@ -97,6 +101,9 @@ class Backend(Protocol):
         self, x: Graph, y: Graph, *, cycle: bool = False, lcs: bool = False, edit: bool = False
     ) -> ListTerms:
         """Return comparisons of the ordered neighbour lists."""
+
+    def list_draws(self, x: Graph, y: Graph, permutations: Indices, **wanted: bool) -> ListDraws:
+        """Return jaccard, cycle, lcs, edit sums of the lists, y's relabelled, per draw."""
 
     def mantel_terms(self, graph: Graph, e: Floats | None) -> MantelTerms:
         """Return what permutation moments need to know of a graph."""

@@ -19,9 +19,11 @@ from consilience.terms import (
     Graph,
     GraphTerms,
     Indices,
+    ListDraws,
     ListTerms,
     MantelTerms,
     Moments,
+    RankTerms,
 )
 
 DEFAULT_MEMORY = 4 << 30
@@ -154,16 +156,21 @@ class NativeBackend:
                 ]
             )
 
-    def rank_counts(self, X: Any, sources: Sequence[Graph], ks: Sequence[int]) -> Floats:
+    def rank_counts(
+        self, X: Any, sources: Sequence[Graph], ks: Sequence[int], sample: Sequence[int] = ()
+    ) -> RankTerms:
         self._check_memory(
             "rank_counts", _core.rank_counts_bytes(len(X), X.shape[1], self.n_threads)
         )
         with _one_blas_thread:
-            return _core.rank_counts(
-                X,
-                sources=[graph.indices for graph in sources],
-                ks=ks,
-                n_threads=self.n_threads,
+            return RankTerms(
+                *_core.rank_counts(
+                    X,
+                    sources=[graph.indices for graph in sources],
+                    ks=ks,
+                    sample=sample,
+                    n_threads=self.n_threads,
+                )
             )
 
     def edge_values(self, X: Any, graph: Graph, *, centered: bool) -> Floats:
@@ -179,6 +186,14 @@ class NativeBackend:
         return ListTerms(
             *_core.list_terms(
                 x.indices, y.indices, cycle=cycle, lcs=lcs, edit=edit, n_threads=self.n_threads
+            )
+        )
+
+    def list_draws(self, x: Graph, y: Graph, permutations: Indices, **wanted: bool) -> ListDraws:
+        asked = {name: wanted.get(name, False) for name in ("jaccard", "cycle", "lcs", "edit")}
+        return ListDraws(
+            *_core.list_draws(
+                x.indices, y.indices, permutations, **asked, n_threads=self.n_threads
             )
         )
 

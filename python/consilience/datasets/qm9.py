@@ -15,6 +15,7 @@ from consilience.datasets._smiles import canonical
 
 PARTS = ("qm9_part1.csv", "qm9_part2.csv", "qm9_part3.csv")
 ATOMIC_NUMBER = {"H": 1, "C": 6, "N": 7, "O": 8, "F": 9}
+EV_PER_HARTREE = 27.211386245988
 LABELS = {
     "energy_0k_hartree": "InternalEnergy_0K_au",
     "gap_hartree": "HOMO_LUMO_gap_au",
@@ -48,8 +49,9 @@ def load(n: int | None = None, seed: int = 0) -> Samples:
     -------
     Samples
         Ids such as "qm9-000123" (the number in QM9), columns "smiles" (canonical) and
-        "atoms" (B3LYP coordinates in ångström). Molecules that RDKit cannot read are
-        skipped and counted.
+        "atoms" (B3LYP coordinates in ångström). Label "energy_ev" is U0, the total internal
+        energy at 0 K, in eV (B3LYP/6-31G(2df,p), with the zero-point vibration). Molecules that
+        RDKit cannot read are skipped and counted.
 
     Raises
     ------
@@ -80,10 +82,12 @@ def load(n: int | None = None, seed: int = 0) -> Samples:
             labels[name].append(float(row[column]))
     if n is not None and len(ids) < n:
         raise ValueError(f"QM9 has {len(ids)} readable molecules, {n} were asked for")
+    arrays = {name: np.array(values) for name, values in labels.items()}
+    arrays["energy_ev"] = arrays["energy_0k_hartree"] * EV_PER_HARTREE
     return Samples(
         ids=tuple(ids),
         columns={"smiles": smiles, "atoms": atoms},
-        labels={name: np.array(values) for name, values in labels.items()},
+        labels=arrays,
         n_skipped=n_skipped,
     )
 

@@ -1,26 +1,29 @@
-"""The list of models; the command line, the demo and the documentation read it."""
+"""The list of models; the command line, the study and the documentation read it."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Literal, TypeVar
 
 from consilience._validate import check_choice
+from consilience.models._network import POOLINGS, Network
 
-Batches = Iterator[tuple[tuple[str, ...], NDArray[np.float32]]]
-F = TypeVar("F", bound=Callable[..., Batches])
+Modality = Literal["string", "language", "graph", "3D", "sequence", "structure", "baseline"]
+EmbeddingType = Literal["invariant", "equivariant", "vanilla", "baseline"]
+Loader = Callable[..., Network]
+F = TypeVar("F", bound=Loader)
+
+# What runs a model, and is no business of a table of models.
+NOT_FACTS = ("requires", "install", "elements", "periodic", "takes_weights", "load")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Model:
-    """A model, where its weights come from, and how to run it.
+    """A model, where its weights come from, and how to load it.
 
     Attributes
     ----------
@@ -29,121 +32,139 @@ class Model:
     summary : str
         One line about it.
     family : str
-        Architecture.
+        Who it belongs with: "CHGNet".
+    architecture : str
+        What kind of network it is: "transformer encoder".
     modality : str
-        What it reads: "string", "language", "graph", "3D", or "baseline".
+        What it reads: "string", "language", "graph", "3D", "sequence", "structure"; or
+        "baseline" for what has learnt nothing.
+    embedding : str
+        Symmetry of what it carries inside: "invariant" if scalars alone, "equivariant" if
+        vectors and tensors too, "vanilla" if none is built in; "baseline" for baselines.
     representation : str
-        Column of the samples it needs: "smiles", "atoms", or "ids".
-    width : int
-        Number of features.
+        Column of the samples it needs: "smiles", "atoms", "sequence", …, or "ids".
+    width : int or None
+        Number of features of the default layer; None if the weights decide.
     parameters : int or None
         Number of weights, where known.
+    training_data : str
+        What it learnt from; the same words for the same data.
+    training_size : int or None
+        How many structures or strings that is, where the source says.
+    theory : str
+        Level of theory of the labels: "PBE(+U)"; empty if there is none.
     license : str
-        Licence of the package that ships the weights.
+        Licence of the weights.
+    weights : str
+        Where the weights come from.
     package : str
-        That package, pinned; empty if there is none to install.
+        Package that ships or runs them, pinned; empty if there is none to install.
     requires : tuple of str
         Names that must be importable.
     install : str
         The command that installs what it needs.
     seconds_per_1k : float
-        Processor seconds per 1000 small molecules, one thread; orders the work.
+        Processor seconds per 1000 small samples, one thread; orders the work.
     checkpoint : str
-        Which weights, for families with several.
-    function : callable
-        ``embed(samples, *, checkpoint, batch_size)``; imports what is heavy when it runs.
+        Which weights; with `takes_weights`, what the user gives.
+    pooling : str
+        How tokens become one row, if nothing else is asked for.
+    elements : frozenset of int or None
+        Atomic numbers it knows; None for all.
+    periodic : bool
+        Whether it can read crystals, where it reads atoms.
+    takes_weights : bool
+        Whether the user gives the weights, as ``NAME:WEIGHTS``.
+    load : callable
+        ``load(*, checkpoint, device) -> Network``; imports what is heavy when it runs.
     """
 
     name: str
     summary: str
     family: str
-    modality: str
+    architecture: str
+    modality: Modality
+    embedding: EmbeddingType
     representation: str
-    width: int
-    parameters: int | None
     license: str
-    package: str
-    requires: tuple[str, ...]
-    install: str
+    weights: str
     seconds_per_1k: float
     checkpoint: str
-    function: Callable[..., Batches]
+    load: Loader
+    width: int | None = None
+    parameters: int | None = None
+    training_data: str = ""
+    training_size: int | None = None
+    theory: str = ""
+    package: str = ""
+    requires: tuple[str, ...] = ()
+    install: str = ""
+    pooling: str = "mean"
+    elements: frozenset[int] | None = None
+    periodic: bool = True
+    takes_weights: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice(self.pooling, "pooling", POOLINGS)
 
     def facts(self) -> dict[str, Any]:
         """Return what can be said about the model, JSON-able."""
-        keys = (
-            "name",
-            "summary",
-            "family",
-            "modality",
-            "representation",
-            "width",
-            "parameters",
-            "license",
-            "package",
-            "checkpoint",
-        )
-        return {key: getattr(self, key) for key in keys}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in NOT_FACTS}
 
 
 MODELS: dict[str, Model] = {}
 
 
-def model(
-    *,
-    name: str,
-    summary: str,
-    family: str,
-    modality: str,
-    representation: str,
-    width: int,
-    license: str,
-    seconds_per_1k: float,
-    checkpoint: str,
-    package: str = "",
-    requires: tuple[str, ...] = (),
-    install: str = "",
-    parameters: int | None = None,
-) -> Callable[[F], F]:
-    """Register ``embed(samples, *, checkpoint, batch_size)`` as a model.
+def model(**facts: Any) -> Callable[[F], F]:
+    """Register ``load(*, checkpoint, device) -> Network`` as a model.
 
-    One function may be registered several times, once for each checkpoint.
+    One function may be registered several times, once for each checkpoint. Takes the
+    attributes of `Model`, all by keyword.
+
+    Raises
+    ------
+    ValueError
+        If the name is taken.
     """
 
-    def register(function: F) -> F:
-        MODELS[name] = Model(
-            name=name,
-            summary=summary,
-            family=family,
-            modality=modality,
-            representation=representation,
-            width=width,
-            parameters=parameters,
-            license=license,
-            package=package,
-            requires=requires,
-            install=install,
-            seconds_per_1k=seconds_per_1k,
-            checkpoint=checkpoint,
-            function=function,
-        )
-        return function
+    def register(load: F) -> F:
+        made = Model(load=load, **facts)
+        if made.name in MODELS:
+            raise ValueError(f"there is a model {made.name!r} already; give this one another name")
+        MODELS[made.name] = made
+        return load
 
     return register
 
 
 def find_model(name: str) -> Model:
-    """Return the model called `name`; an unknown name raises with the nearest one."""
-    check_choice(name, "model", MODELS)
-    return MODELS[name]
+    """Return the model called `name`, or ``NAME:WEIGHTS`` with the weights of the user.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown (with the nearest one) or the model has weights of its own.
+    """
+    known, colon, weights = name.partition(":")
+    check_choice(known, "model", MODELS)
+    found = MODELS[known]
+    if not colon:
+        return found
+    if not found.takes_weights:
+        raise ValueError(f"{known} has weights of its own, got {name!r}; name it as {known!r}")
+    if not weights:
+        raise ValueError(f"no weights after the colon of {name!r}; give '{known}:WEIGHTS'")
+    return replace(found, name=name, checkpoint=weights)
 
 
 def available(found: Model) -> str | None:
-    """Return None if the model can run here, else one sentence that says what to install."""
+    """Return None if the model can run here, else one sentence that says what is missing."""
     absent = [name for name in found.requires if importlib.util.find_spec(name) is None]
-    if not absent:
-        return None
-    return f"{found.name} needs {', '.join(absent)}: {found.install}"
+    if absent:
+        return f"{found.name} needs {', '.join(absent)}: {found.install}"
+    if found.takes_weights and not found.checkpoint:
+        return f"{found.name} needs weights, given as '{found.name}:WEIGHTS'; {found.weights}"
+    return None
 
 
 def versions(found: Model) -> dict[str, str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
-from consilience.datasets import Samples
-from consilience.models._registry import Batches, model
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience.models._network import Network, RowFunction
+from consilience.models._registry import model
 
 WIDTH = 2048
 
@@ -14,22 +17,27 @@ WIDTH = 2048
     name="morgan",
     summary="which circular substructures of radius 2 a molecule has, hashed to 2048 bits",
     family="fingerprint",
+    architecture="hashed substructures",
     modality="baseline",
+    embedding="baseline",
     representation="smiles",
     width=WIDTH,
     parameters=0,
     license="BSD-3-Clause",
+    weights="none",
     requires=("rdkit",),
     install="pip install rdkit",
     seconds_per_1k=0.1,
     checkpoint="2",
 )
-def embed(samples: Samples, *, checkpoint: str, batch_size: int) -> Batches:
+def load(*, checkpoint: str, device: str) -> Network:
     """Bits as zeros and ones; `checkpoint` is the radius."""
     from rdkit import Chem
     from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 
     generator = GetMorganGenerator(radius=int(checkpoint), fpSize=WIDTH)
-    for ids, smiles in samples.batches("smiles", batch_size):
-        bits = [generator.GetFingerprintAsNumPy(Chem.MolFromSmiles(s)) for s in smiles]
-        yield ids, np.stack(bits).astype(np.float32)
+
+    def bits(smiles: Sequence[str]) -> NDArray[np.uint8]:
+        return np.stack([generator.GetFingerprintAsNumPy(Chem.MolFromSmiles(s)) for s in smiles])
+
+    return RowFunction(bits, layers=("bits",))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience.datasets import Samples
-from consilience.models._registry import Batches, model
+from consilience.models._network import Network, RowFunction
+from consilience.models._registry import model
 
 WIDTH = 256
 
@@ -17,22 +18,28 @@ WIDTH = 256
     name="random",
     summary="Gaussian numbers that depend on the sample id alone",
     family="noise",
+    architecture="random numbers",
     modality="baseline",
+    embedding="baseline",
     representation="ids",
     width=WIDTH,
     parameters=0,
     license="Apache-2.0",
+    weights="none",
     seconds_per_1k=0.05,
     checkpoint="0",
 )
-def embed(samples: Samples, *, checkpoint: str, batch_size: int) -> Batches:
+def load(*, checkpoint: str, device: str) -> Network:
     """Draw each row from a generator seeded by `checkpoint` and the id.
 
     So a sample has the same row in every subset and order.
     """
-    for start in range(0, len(samples), batch_size):
-        ids = samples.ids[start : start + batch_size]
-        yield ids, np.stack([_row(sample, int(checkpoint)) for sample in ids])
+    seed = int(checkpoint)
+
+    def rows(ids: Sequence[str]) -> NDArray[np.float32]:
+        return np.stack([_row(sample, seed) for sample in ids])
+
+    return RowFunction(rows, layers=("numbers",))
 
 
 def _row(sample: str, seed: int) -> NDArray[np.float32]:

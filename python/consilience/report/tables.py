@@ -7,7 +7,7 @@ import io
 import math
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def file_stems(labels: Sequence[str]) -> dict[str, str]:
     stems: dict[str, str] = {}
     taken = {"scores_long"}
     for label in labels:
-        plain = re.sub(r"[^A-Za-z0-9_=.]+", "-", label).strip("-.") or "metric"
+        plain = stem_of(label) or "metric"
         stem, number = plain, 1
         # folded, because some file systems do not tell a from A
         while stem.lower() in taken:
@@ -57,6 +57,16 @@ def file_stems(labels: Sequence[str]) -> dict[str, str]:
         taken.add(stem.lower())
         stems[label] = stem
     return stems
+
+
+def stem_of(label: str) -> str:
+    """Return a label with plain characters only, fit to name a file."""
+    return re.sub(r"[^A-Za-z0-9_=.]+", "-", label).strip("-.")
+
+
+def write_table(table: Mapping[str, Sequence[Any]], path: Path) -> Path:
+    """Write columns as a CSV file and return its path."""
+    return _write(path, [tuple(table), *zip(*table.values(), strict=True)])
 
 
 def _matrix_rows(matrix: ScoreMatrix, scores: Scores) -> Iterable[Sequence[Any]]:

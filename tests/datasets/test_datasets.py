@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from consilience import datasets
-from consilience.datasets import Atoms, Samples, load_samples
+from consilience.datasets import load_samples
 
 
 @pytest.fixture
@@ -32,6 +32,9 @@ def test_qm9_gives_molecules_in_every_representation(qm9):
         distances = np.linalg.norm(atoms.positions[:, None] - atoms.positions, axis=-1)
         assert 0.8 < distances[distances > 0].min() < 1.3
     assert (samples.labels["energy_0k_hartree"] < -40).all()
+    np.testing.assert_allclose(
+        samples.labels["energy_ev"] / samples.labels["energy_0k_hartree"], 27.2113862, rtol=1e-8
+    )
     assert (samples.labels["gap_hartree"] > 0).all()
 
 
@@ -107,21 +110,3 @@ def test_unknown_sources(source, n, message):
 def test_no_samples_at_all(qm9):
     with pytest.raises(ValueError, match="`n` must be at least 1"):
         load_samples("qm9", n=0)
-
-
-def test_samples_check_themselves():
-    with pytest.raises(ValueError, match="'b' comes twice"):
-        Samples(ids=("a", "b", "b"), columns={})
-    with pytest.raises(ValueError, match="'smiles' has 1 values for 2 ids"):
-        Samples(ids=("a", "b"), columns={"smiles": ["C"]})
-    with pytest.raises(ValueError, match="no 'atoms', only smiles"):
-        next(Samples(ids=("a",), columns={"smiles": ["C"]}).batches("atoms", 1))
-    with pytest.raises(ValueError, match="n_atoms"):
-        Atoms(np.array([1, 6]), np.zeros((3, 3)))
-
-
-def test_batches_cover_all_samples_in_order():
-    samples = Samples(ids=tuple("abcde"), columns={"smiles": list("CNOFS")})
-    parts = list(samples.batches("smiles", 2))
-    assert [ids for ids, _ in parts] == [("a", "b"), ("c", "d"), ("e",)]
-    assert [v for _, values in parts for v in values] == list("CNOFS")

@@ -1,0 +1,291 @@
+"""Running a study: embed, align, compare, analyse, write; nothing is done twice.
+
+A study is a folder. What is in it already, and still answers the plan, is taken as it is:
+embeddings of a model, scores of a pair, the analyses of a part.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import platform
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience import store
+from consilience._files import exclusive, write_durably
+from consilience.datasets import Samples, find_dataset, load_samples, missing
+from consilience.metrics import PRESETS
+from consilience.store import StoredEmbeddings
+from consilience.study.analyze import Context, analyze, regimes
+from consilience.study.compare import compare
+from consilience.study.embeddings import (
+    Outcome,
+    aligned_layers,
+    embed_missing,
+    energies_of,
+    model_facts,
+    outcomes_of,
+    run_facts,
+)
+from consilience.study.plan import PartPlan, StudyPlan
+from consilience.study.result import Part, StudyResult
+from consilience.study.score_matrix import ScoreMatrix
+
+PLAN = "plan.json"
+WORKERS = 2
+
+Say = Callable[[str], None]
+
+
+def run_study(
+    plan: StudyPlan,
+    folder: str | Path,
+    *,
+    workers: int = WORKERS,
+    report: bool = True,
+    say: Say = lambda line: None,
+) -> StudyResult:
+    """Do what a plan asks for and is not done yet, and write the report.
+
+    Parameters
+    ----------
+    plan : StudyPlan
+    folder : path
+        Of the study: embeddings, scores, results, report.
+    workers : int
+        Models that run at a time, each in a process of its own with one thread.
+    report : bool
+        Write report.html, figures and tables.
+    say : callable
+        Told one line at a time what happens.
+
+    Returns
+    -------
+    StudyResult
+
+    Raises
+    ------
+    ValueError
+        If a dataset is not installed, or fewer than two models of a part could run.
+    FileExistsError
+        If another process is working on this study.
+
+    Notes
+    -----
+    Running a finished study again computes nothing. After an interruption, a run goes on where
+    the last one was: embeddings are kept as they are made, scores and analyses part by part.
+    """
+    folder = Path(folder)
+    for part in plan.parts:
+        if part.data and (sentence := missing(find_dataset(part.data.partition(":")[0]))):
+            raise ValueError(sentence)
+    folder.mkdir(parents=True, exist_ok=True)
+    with exclusive(folder):
+        _write_json(folder / PLAN, plan.to_json())
+        return _run(plan, folder, workers, report, say)
+
+
+def _run(plan: StudyPlan, folder: Path, workers: int, report: bool, say: Say) -> StudyResult:
+    started = time.perf_counter()
+    outcomes = {part.name: outcomes_of(part, folder, say) for part in plan.parts}
+    embed_missing(plan, folder, outcomes, workers, say)
+    parts = [_part(part, folder, outcomes[part.name], say) for part in plan.parts]
+    by_name = {part.name: part for part in parts}
+    identity = _digest(json.dumps([plan.to_json(), [part.answers for part in parts]]))
+    before = _before(folder)
+    if before is not None and before.provenance.get("answers") == identity:
+        say("nothing to do: the study is finished")
+        result = before
+    else:
+        result = StudyResult(
+            plan.title,
+            plan.description,
+            tuple(parts),
+            _across(plan, by_name, say),
+            {
+                **_provenance(),
+                "seconds": round(time.perf_counter() - started, 1),
+                "answers": identity,
+            },
+        )
+        result.save(folder)
+    if report and (result is not before or not (folder / "report.html").is_file()):
+        from consilience.report import write_study
+
+        say(f"wrote {write_study(result, folder)}")
+    return result
+
+
+# ---- one part ----------------------------------------------------------------------------
+
+
+def _part(plan: PartPlan, folder: Path, outcomes: Sequence[Outcome], say: Say) -> Part:
+    """Return the part as it was written down, if it still answers the plan, else a new one."""
+    done = [o for o in outcomes if o.stored is not None]
+    stores = [o.stored for o in done if o.stored is not None]
+    if len(stores) < 2:
+        reasons = "; ".join(o.reason for o in outcomes if o.reason)
+        raise ValueError(f"{plan.name} needs two models, {len(stores)} ran: {reasons}")
+    ids, arrays = store.align(stores, how="inner")
+    names = [o.plan.name for o in done]
+    answers = {
+        "samples": _digest("\n".join(ids)),
+        "stores": {name: _store_digest(s) for name, s in zip(names, stores, strict=True)},
+        "plan": _digest(json.dumps(StudyPlan("", parts=(plan,)).to_json(), sort_keys=True)),
+    }
+    old = _old_part(folder, plan.name)
+    if old is not None and old.answers == answers:
+        return old
+    samples, notes = _samples(plan, ids)
+    notes += _lost(done, stores, len(ids))
+    notes += [f"{o.plan.name} is missing: {o.reason}." for o in outcomes if o.stored is None]
+    by_name = dict(zip(names, arrays, strict=True))
+    say(f"comparing {len(names)} models over {len(ids)} samples of {plan.name}")
+    matrix = _compare(plan, by_name, _previous(old, answers))
+    for label, reason in matrix.provenance.get("skipped", {}).items():
+        notes.append(f"{label} was left out: {reason}.")
+    facts = tuple(model_facts(o) for o in done)
+    energies, layers = energies_of(done, ids), aligned_layers(plan, folder, names)
+    context = Context(plan, matrix, facts, by_name, samples, energies, layers)
+    analyses, left_out = analyze(context, say)
+    part = Part(
+        name=plan.name,
+        title=plan.title or plan.name,
+        description=plan.description,
+        dataset=_dataset_facts(plan, len(ids)),
+        matrix=matrix,
+        models=facts,
+        runs=tuple(run_facts(o) for o in outcomes),
+        analyses=analyses,
+        notes=(*notes, *left_out),
+        answers=answers,
+    )
+    part.save(folder)  # at once, so that an interruption does not cost it
+    return part
+
+
+def _before(folder: Path) -> StudyResult | None:
+    try:
+        return StudyResult.load(folder)
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _old_part(folder: Path, name: str) -> Part | None:
+    try:
+        return Part.load(folder, name)
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _previous(old: Part | None, answers: Mapping[str, Any]) -> ScoreMatrix | None:
+    """Return the scores that still hold: of the same samples and unchanged embeddings."""
+    if old is None or old.answers.get("samples") != answers["samples"]:
+        return None
+    digests = old.answers.get("stores", {})
+    same = [n for n in old.matrix.names if digests.get(n) == answers["stores"].get(n, "")]
+    return old.matrix.subset(same) if len(same) > 1 else None
+
+
+def _compare(
+    plan: PartPlan, arrays: dict[str, NDArray[Any]], previous: ScoreMatrix | None
+) -> ScoreMatrix:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is left out is in the provenance too
+        if plan.metrics:
+            return compare(arrays, plan.metrics, progress=True, previous=previous)
+        preset = plan.preset or next(iter(PRESETS))
+        return compare(arrays, preset=preset, progress=True, previous=previous)
+
+
+def _samples(plan: PartPlan, ids: Sequence[str]) -> tuple[Samples, list[str]]:
+    """Return the samples in row order, and what to tell of those that could not be read."""
+    if not plan.data:
+        return Samples(ids=tuple(ids), columns={}), []
+    samples = load_samples(plan.data, n=plan.n, seed=plan.seed)
+    place = {sample: i for i, sample in enumerate(samples.ids)}
+    unknown = [sample for sample in ids if sample not in place]
+    if unknown:
+        raise ValueError(
+            f"{plan.name}: sample {unknown[0]!r} is in the embeddings but not in {plan.data}"
+        )
+    notes = []
+    if samples.n_skipped:
+        notes.append(f"{samples.n_skipped} samples of {plan.data} could not be read.")
+    return samples.subset(np.array([place[sample] for sample in ids], dtype=np.int64)), notes
+
+
+def _lost(
+    outcomes: Sequence[Outcome], stores: Sequence[StoredEmbeddings], n_common: int
+) -> list[str]:
+    most = max(stored.shape[0] for stored in stores)
+    if n_common == most:
+        return []
+    short = [
+        f"{o.plan.name} ({most - s.shape[0]})"
+        for o, s in zip(outcomes, stores, strict=True)
+        if s.shape[0] < most
+    ]
+    reason = f"; not embedded: {', '.join(short)}" if short else ""
+    return [f"{n_common} of {most} samples are common to all models{reason}."]
+
+
+# ---- facts -------------------------------------------------------------------------------
+
+
+def _dataset_facts(plan: PartPlan, n_samples: int) -> dict[str, Any]:
+    if not plan.data:
+        return {"name": "embeddings made elsewhere", "n_samples": n_samples}
+    dataset = find_dataset(plan.data.partition(":")[0])
+    return {
+        "name": dataset.name,
+        "summary": dataset.summary,
+        "n_samples": n_samples,
+        "n": plan.n,
+        "seed": plan.seed,
+        "citation": dataset.citation,
+        "license": dataset.license,
+        "package": dataset.package,
+    }
+
+
+def _across(plan: StudyPlan, parts: Mapping[str, Part], say: Say) -> dict[str, Any]:
+    found: list[dict[str, Any]] = []
+    for inside, outside in plan.regimes:
+        try:
+            found += regimes(parts[inside], parts[outside])
+        except ValueError as error:
+            say(f"  regimes {inside}, {outside}: not possible, {error}")
+    return {"regimes": found} if found else {}
+
+
+def _provenance() -> dict[str, Any]:
+    from consilience import __version__
+
+    return {
+        "version": __version__,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "machine": platform.machine(),
+    }
+
+
+def _store_digest(stored: StoredEmbeddings) -> str:
+    return _digest(" ".join(entry.sha256 for entry in stored.manifest.files))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _write_json(path: Path, body: Any) -> None:
+    write_durably(path, (json.dumps(body, indent=1, ensure_ascii=False) + "\n").encode())
