@@ -1,16 +1,15 @@
 # `make demo` and `make test` do their own set-up; the rest is for development.
 PYTHON ?= python3
 TORCH := torch==2.13.0
-N ?= 500
 
 TEST_BIN := .venv/bin
 DEMO_BIN := .venv-demo/bin
 CORE := pyproject.toml CMakeLists.txt $(shell find csrc -name '*.?pp') $(shell find python -name '*.py')
 
-.PHONY: demo test test-models test-peers lint format tables bench bench-quick sanitize wheel clean
+.PHONY: demo test test-models test-families test-peers lint format tables bench bench-quick sanitize wheel clean
 
 demo: .venv-demo/installed
-	$(DEMO_BIN)/consilience demo --n $(N) -o demo
+	$(DEMO_BIN)/consilience demo $(if $(N),--n $(N)) -o demo
 
 test: .venv/installed
 	$(TEST_BIN)/python -m pytest
@@ -18,7 +17,11 @@ test: .venv/installed
 # The real models on a handful of molecules, in the environment of the demo.
 test-models: .venv-demo/installed
 	$(DEMO_BIN)/pip install --quiet pytest hypothesis
-	$(DEMO_BIN)/python -m pytest tests/models tests/cli tests/store
+	$(DEMO_BIN)/python -m pytest tests/models tests/datasets tests/cli tests/store tests/study/analyses/test_maps.py
+
+# The paper's own families on small random networks of theirs, each in an environment it can live in.
+test-families:
+	scripts/test_families.sh
 
 # Other programs' own numbers. DADApy wants an older NumPy: it answers from an environment of its own.
 test-peers: .venv-peers/installed
@@ -89,13 +92,15 @@ clean:
 	.venv-peers/bin/pip install --quiet '.[test]' dcor hyppo scikit-dimension calibrated-similarity scikit-bio
 	touch $@
 
-.venv-demo/ready: requirements/models-nodeps.txt
+.venv-demo/ready: python/consilience/models/nodeps.txt
 	$(PYTHON) -m venv .venv-demo
 	$(DEMO_BIN)/pip install --quiet --upgrade pip
 	$(DEMO_BIN)/pip install --quiet $(TORCH)
-	$(DEMO_BIN)/pip install --quiet --no-deps -r requirements/models-nodeps.txt
+	$(DEMO_BIN)/pip install --quiet --no-deps -r python/consilience/models/nodeps.txt
 	touch $@
 
 .venv-demo/installed: .venv-demo/ready $(CORE)
-	$(DEMO_BIN)/pip install --quiet '.[models,report]'
+	$(DEMO_BIN)/pip install --quiet '.[models-heavy,study]'
+	$(DEMO_BIN)/consilience models install unirep-64 unirep-256
+	$(DEMO_BIN)/consilience datasets install mptrj random-tp pdb-chains
 	touch $@

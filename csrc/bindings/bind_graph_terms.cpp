@@ -49,6 +49,46 @@ void bind_graph_terms(py::module_& m) {
       "f"_a.noconvert().none(true), py::kw_only(), "n_threads"_a);
 
   m.def(
+      "overlap_terms",
+      [](const IndexMatrix& indices_x, const IndexMatrix& indices_y, const std::optional<Matrix>& e,
+         const std::optional<Matrix>& f, int n_threads) {
+        const NeighborLists x = neighbor_lists(indices_x, indices_x.shape(0), "indices_x");
+        const NeighborLists y = neighbor_lists(indices_y, x.n_rows, "indices_y");
+        const double* e_data = edge_data(e, indices_x, "e");
+        const double* f_data = edge_data(f, indices_y, "f");
+        const Run run = run_on(n_threads);
+        py::array_t<index_t> overlap(x.n_rows);
+        Vector products(x.n_rows);
+        index_t* overlap_data = overlap.mutable_data();
+        double* products_data = products.mutable_data();
+        {
+          const py::gil_scoped_release no_gil;
+          overlap_terms(x, y, e_data, f_data, run, overlap_data, products_data);
+        }
+        return py::make_tuple(overlap, products);
+      },
+      "indices_x"_a.noconvert(), "indices_y"_a.noconvert(), "e"_a.noconvert().none(true),
+      "f"_a.noconvert().none(true), py::kw_only(), "n_threads"_a);
+
+  m.def(
+      "lists_within",
+      [](const IndexMatrix& indices, const IndexMatrix& group, index_t k, int n_threads) {
+        const NeighborLists graph = neighbor_lists(indices, indices.shape(0), "indices");
+        require(group.ndim() == 1 && group.shape(0) == graph.n_rows,
+                "`group` must be of shape (n_samples,)");
+        require(1 <= k && k <= graph.k, "`k` must be in [1, the k of the graph]");
+        const Run run = run_on(n_threads);
+        py::array_t<index_t> places({graph.n_rows, k});
+        index_t* out = places.mutable_data();
+        {
+          const py::gil_scoped_release no_gil;
+          lists_within(graph, group.data(), k, run, out);
+        }
+        return places;
+      },
+      "indices"_a.noconvert(), "group"_a.noconvert(), py::kw_only(), "k"_a, "n_threads"_a);
+
+  m.def(
       "list_terms",
       [](const IndexMatrix& indices_x, const IndexMatrix& indices_y, bool cycle, bool lcs,
          bool edit, int n_threads) {

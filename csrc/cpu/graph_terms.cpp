@@ -151,6 +151,37 @@ void graph_terms(const NeighborLists& graph_x, const NeighborLists& graph_y, con
   }
 }
 
+void overlap_terms(const NeighborLists& graph_x, const NeighborLists& graph_y, const double* e,
+                   const double* f, const Run& run, index_t* overlap, double* products) {
+  std::vector<Places> places(run.n_threads, Places(graph_x.n_rows));
+  for_all_rows(graph_x.n_rows, run, [&](index_t i, int worker) {
+    Places& place = places[worker];
+    place.set(graph_x.row(i), graph_x.k);
+    index_t count = 0;
+    double sum = 0.0;
+    for (index_t s = 0; s < graph_y.k; ++s) {
+      const index_t r = place[graph_y.row(i)[s]];
+      if (r < 0) continue;
+      ++count;
+      sum += (e ? e[i * graph_x.k + r] : 1.0) * (f ? f[i * graph_y.k + s] : 1.0);
+    }
+    place.clear(graph_x.row(i), graph_x.k);
+    overlap[i] = count;
+    products[i] = sum;
+  });
+}
+
+void lists_within(const NeighborLists& graph, const index_t* group, index_t k, const Run& run,
+                  index_t* places) {
+  for_all_rows(graph.n_rows, run, [&](index_t i, int) {
+    index_t found = 0;
+    for (index_t s = 0; s < graph.k && found < k; ++s) {
+      if (group[graph.row(i)[s]] == group[i]) places[i * k + found++] = s;
+    }
+    for (; found < k; ++found) places[i * k + found] = -1;
+  });
+}
+
 void list_terms(const NeighborLists& graph_x, const NeighborLists& graph_y, const Run& run,
                 const ListTerms& out) {
   const index_t n = graph_x.n_rows;

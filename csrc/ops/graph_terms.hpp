@@ -25,6 +25,15 @@ struct GraphTerms {
 void graph_terms(const NeighborLists& graph_x, const NeighborLists& graph_y, const double* e,
                  const double* f, const Run& run, const GraphTerms& out);
 
+// The first two of these alone: overlap (n) and products (n), summed in the order of graph_y.
+void overlap_terms(const NeighborLists& graph_x, const NeighborLists& graph_y, const double* e,
+                   const double* f, const Run& run, index_t* overlap, double* products);
+
+// The first k entries of each list that are in the list's own group, group (n): their places in
+// the list, (n, k), and -1 in the places left where there are fewer.
+void lists_within(const NeighborLists& graph, const index_t* group, index_t k, const Run& run,
+                  index_t* places);
+
 // Comparisons of ordered lists, of shape (n); a null output is not computed.
 struct ListTerms {
   double* cycle;  // 1 if i is among the graph_x neighbours of its graph_y neighbours, else 0

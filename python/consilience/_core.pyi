@@ -65,6 +65,15 @@ def graph_terms(
     *,
     n_threads: int,
 ) -> tuple[_Indices, _Floats, _Floats, _Floats, _Floats, _Floats, _Floats]: ...
+def overlap_terms(
+    indices_x: _Indices,
+    indices_y: _Indices,
+    e: _Floats | None,
+    f: _Floats | None,
+    *,
+    n_threads: int,
+) -> tuple[_Indices, _Floats]: ...
+def lists_within(indices: _Indices, group: _Indices, *, k: int, n_threads: int) -> _Indices: ...
 def list_terms(
     indices_x: _Indices,
     indices_y: _Indices,

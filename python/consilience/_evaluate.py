@@ -11,7 +11,9 @@ import numpy as np
 
 from consilience._validate import Embedding, as_embeddings
 from consilience.backends import Backend, Channel, PairTable, select
+from consilience.backends._offsets import to_host
 from consilience.backends.base import sampled_pairs
+from consilience.inference.blocks import Block, block_samples
 from consilience.needs import (
     EdgeNeed,
     GraphNeed,
@@ -31,6 +33,7 @@ from consilience.terms import (
     ListTerms,
     MantelTerms,
     PairSums,
+    RankTerms,
 )
 from consilience.views import prepare
 
@@ -80,6 +83,11 @@ class Terms:
             self._prepared[key] = prepare(self.sets[a], view)
         return self._prepared[key]
 
+    def centered_rows(self, a: int, view: View) -> Floats:
+        """Return the prepared rows of model a about their mean, in NumPy float64."""
+        X = to_host(self.values(a, view)).astype(np.float64)
+        return np.asarray(X - X.mean(axis=0))
+
     def _once(self, key: Any, make: Any) -> Any:
         if key not in self._cache:
             self._cache[key] = make()
@@ -99,6 +107,8 @@ class Terms:
 
         Scores may be asked for without it: each term is then made when first read.
         """
+        if not self.pairs:
+            return
         models = sorted({m for pair in self.pairs for m in pair})
         square = float(self.n_samples) ** 2
         for graph in _widest(self._graph_needs()):
@@ -148,13 +158,22 @@ class Terms:
 
     def edges(self, a: int, need: EdgeNeed) -> Floats:
         """Return the inner products along the edges of model a's graph, (n, k)."""
-        return self._once(  # type: ignore[no-any-return]
-            ("edges", a, need),
+        alike = [
+            other.graph
+            for other in (*self.needs, need)
+            if isinstance(other, EdgeNeed)
+            and other.centered == need.centered
+            and _same_but_k(other.graph, need.graph)
+        ]
+        (full,) = _widest(alike)
+        widest = self._once(
+            ("widest edges", a, full, need.centered),
             lambda: self.ops.edge_values(
-                self.values(a, need.graph.view),
-                self.graph(a, need.graph),
-                centered=need.centered,
+                self.values(a, full.view), self.graph(a, full), centered=need.centered
             ),
+        )
+        return self._once(  # type: ignore[no-any-return]
+            ("edges", a, need), lambda: np.ascontiguousarray(widest[:, : need.graph.k])
         )
 
     def self_products(self, a: int, view: View) -> Floats:
@@ -176,7 +195,10 @@ class Terms:
 
     def list_terms(self, a: int, b: int, need: GraphNeed, **wanted: bool) -> ListTerms:
         """Return comparisons of the ordered neighbour lists of a and b."""
-        return self.ops.list_terms(self.graph(a, need), self.graph(b, need), **wanted)
+        return self._once(  # type: ignore[no-any-return]
+            ("list_terms", a, b, need, tuple(sorted(wanted))),
+            lambda: self.ops.list_terms(self.graph(a, need), self.graph(b, need), **wanted),
+        )
 
     def mantel(self, a: int, need: GraphNeed | EdgeNeed) -> MantelTerms:
         """Return what permutation moments need of model a's graph."""
@@ -199,10 +221,11 @@ class Terms:
         """Return the distances of all pairs i < j, or of the same seeded pairs for all models."""
         return self._once(  # type: ignore[no-any-return]
             ("sample", a, view),
-            lambda: self.ops.pair_distances(self.values(a, view), *self._pairs_of_samples()),
+            lambda: self.ops.pair_distances(self.values(a, view), *self.pairs_of_samples()),
         )
 
-    def _pairs_of_samples(self) -> tuple[Indices, Indices]:
+    def pairs_of_samples(self) -> tuple[Indices, Indices]:
+        """Return the pairs i < j of all samples, or a seeded sample of pairs."""
         n = self.n_samples
         return np.triu_indices(n, 1) if n <= ALL_PAIRS_SAMPLES else sampled_pairs(n, SAMPLED_PAIRS)
 
@@ -262,21 +285,66 @@ class Terms:
 
     def rank_sums(self, a: int, b: int, need: RankNeed) -> Floats:
         """Return, per sample, the sum of the ranks in b of its first k neighbours in a."""
-        same = [
-            other.graph
+        ks = self._once(("rank ks", need), lambda: self._rank_ks(need))
+        sources = self._once(("rank sources", b), lambda: self._rank_sources(b))
+        return self.ranks(b, need).sums[sources.index(a), :, ks.index(need.graph.k)]  # type: ignore[no-any-return]
+
+    def ranks(self, b: int, need: RankNeed) -> RankTerms:
+        """Return sums of the ranks in b, of all lists and of the whole matrix."""
+        (widest,) = self._once(
+            ("rank graph", need), lambda: _widest(other.graph for other in self._alike(need))
+        )
+        return self._once(  # type: ignore[no-any-return]
+            ("ranks", b, widest),
+            lambda: self.ops.rank_counts(
+                self.values(b, widest.view),
+                [self.graph(x, widest) for x in self._rank_sources(b)],
+                self._rank_ks(need),
+                block_samples(self.n_samples),
+            ),
+        )
+
+    def _alike(self, need: RankNeed) -> list[RankNeed]:
+        return [
+            other
             for other in self.needs
             if isinstance(other, RankNeed) and _same_but_k(other.graph, need.graph)
         ]
-        (widest,) = _widest(same)
-        ks = sorted({graph.k for graph in same})
-        sources = sorted({x for x, y in self.pairs if y == b})
-        sums = self._once(
-            ("ranks", b, widest),
-            lambda: self.ops.rank_counts(
-                self.values(b, widest.view), [self.graph(x, widest) for x in sources], ks
-            ).sums,
-        )
-        return sums[sources.index(a), :, ks.index(need.graph.k)]  # type: ignore[no-any-return]
+
+    def _rank_ks(self, need: RankNeed) -> list[int]:
+        return sorted({other.graph.k for other in self._alike(need)})
+
+    def _rank_sources(self, b: int) -> list[int]:
+        return sorted({x for x, y in self.pairs if y == b})
+
+    def block(self, a: int, need: Need) -> Block:
+        """Return a term of model a among some samples, as the dense matrix it sums up."""
+        return self._once(("block", a, need), lambda: self._block(a, need))  # type: ignore[no-any-return]
+
+    def _block(self, a: int, need: Need) -> Block:
+        chosen = block_samples(self.n_samples)
+        if isinstance(need, RankNeed):
+            return Block(self.ranks(a, need).block)
+        if isinstance(need, (GraphNeed, EdgeNeed)):
+            graph = need.graph if isinstance(need, EdgeNeed) else need
+            lists = self.graph(a, graph).indices[chosen]
+            weights = self.edges(a, need)[chosen] if isinstance(need, EdgeNeed) else 1.0
+            rows = np.zeros((len(chosen), self.n_samples))
+            np.put_along_axis(rows, lists, weights, axis=1)
+            return Block(rows[:, chosen])
+        X = to_host(self.values(a, need.view)[chosen, :]).astype(np.float64)
+        X = X - X.mean(axis=0)
+        if isinstance(need, MomentNeed):
+            return Block(X @ X.T)
+        from scipy.spatial.distance import cdist
+
+        distances = cdist(X, X)
+        function = need.function if isinstance(need, PairNeed) else "distance"
+        if function == "distance":
+            return Block(distances)
+        if function == "squared" or not isinstance(need, PairNeed):
+            return Block(distances * distances)
+        return Block(np.exp(-0.5 * (distances / self.bandwidth(a, need)) ** 2))
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def reads_them(model):
-    return model.periodic and (model.elements is None or ELEMENTS <= model.elements)
+    return model.periodic and (model.elements is None or model.elements >= ELEMENTS)
 
 
 NAMES = [name for name in packaged("atoms") if reads_them(models.MODELS[name])]
@@ -62,14 +62,24 @@ def test_a_crystal_has_the_same_row_in_any_batch_and_order(name):
         np.testing.assert_allclose(again[key], values[order], rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if models.MODELS[n].modality == "3D"])
+@pytest.mark.parametrize("name", [n for n in NAMES if models.MODELS[n].theory[:3] == "PBE"])
 def test_energies_are_those_of_density_functional_theory_in_ev(name):
     samples = crystals()
     _, outputs = run(name, samples)
-    n_atoms = np.array([len(atoms) for atoms in samples.columns["atoms"]])
-    difference = (outputs["energy_ev"] - samples.labels["energy_ev"]) / n_atoms
-    same_functional = models.MODELS[name].theory.startswith("PBE")
-    assert np.abs(difference).max() < (0.15 if same_functional else 20.0)
+    difference = (outputs["energy_ev"] - samples.labels["energy_ev"]) / n_atoms(samples)
+    # CHGNet learnt energies with the corrections that the Materials Project gives to anions.
+    limit = 0.5 if models.MODELS[name].family == "CHGNet" else 0.1
+    assert np.abs(difference).max() < limit
+
+
+def test_two_potentials_of_r2scan_agree():
+    samples = crystals()
+    one, two = (run(name, samples)[1]["energy_ev"] for name in ("chgnet-r2scan", "diep-r2scan"))
+    np.testing.assert_allclose(one / n_atoms(samples), two / n_atoms(samples), atol=0.2)
+
+
+def n_atoms(samples):
+    return np.array([len(atoms) for atoms in samples.columns["atoms"]])
 
 
 if __name__ == "__main__":

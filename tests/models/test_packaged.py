@@ -1,17 +1,18 @@
-"""What holds for every packaged network: layers, pooling, symmetry, energies of crystals."""
+"""What holds for every packaged network that reads molecules."""
 
 import numpy as np
 import pytest
 
 from consilience import models
 from consilience.datasets import Samples
-from model_samples import eight, rock_salt, turned
+from model_fingerprints import packaged
+from model_samples import eight_molecules, rock_salt, turned
 
 # The libraries that ship the weights warn of many things of their own.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-PACKAGED = [name for name, model in models.MODELS.items() if not model.takes_weights]
-OF_ATOMS = [name for name in PACKAGED if models.MODELS[name].representation == "atoms"]
+OF_MOLECULES = packaged("smiles", "selfies", "atoms", "ids")
+OF_ATOMS = packaged("atoms")
 # Hartree-Fock limits and beyond, in eV: enough to tell a hartree from an electronvolt.
 FREE_ATOMS = {1: -13.6, 6: -1029.9, 7: -1485.5, 8: -2042.7, 9: -2713.8}
 OF_CRYSTALS = [name for name in OF_ATOMS if models.MODELS[name].periodic]
@@ -29,9 +30,9 @@ def of_atoms(*atoms):
     return Samples(ids=ids, columns={"atoms": list(atoms)})
 
 
-@pytest.mark.parametrize("name", PACKAGED)
+@pytest.mark.parametrize("name", OF_MOLECULES)
 def test_every_layer_says_something_of_its_own(name):
-    batch = run_one_batch(name, eight(models.find_model(name).representation, range(3)))
+    batch = run_one_batch(name, eight_molecules(range(3)))
     assert tuple(batch.rows) == models.layers_of(name)
     fingerprints = {rows.tobytes() for rows in batch.rows.values()}
     assert len(fingerprints) == len(batch.rows)
@@ -39,9 +40,9 @@ def test_every_layer_says_something_of_its_own(name):
         assert not np.array_equal(rows[0], rows[1]), layer
 
 
-@pytest.mark.parametrize("name", PACKAGED)
+@pytest.mark.parametrize("name", OF_MOLECULES)
 def test_the_default_is_the_last_layer_with_the_pooling_of_the_model(name):
-    samples = eight(models.find_model(name).representation, range(3))
+    samples = eight_molecules(range(3))
     by_layer = run_one_batch(name, samples)
     last = tuple(by_layer.rows)[-1]
     (batch,) = models.embed(name, samples, layer=last, pooling=models.MODELS[name].pooling)
@@ -53,7 +54,7 @@ def test_the_default_is_the_last_layer_with_the_pooling_of_the_model(name):
 
 @pytest.mark.parametrize("name", OF_ATOMS)
 def test_no_layer_knows_how_a_molecule_lies_in_space(name):
-    samples = eight("atoms", range(2))
+    samples = eight_molecules(range(2))
     batch = run_one_batch(name, samples)
     moved = run_one_batch(name, of_atoms(*map(turned, samples.columns["atoms"])))
     for layer, rows in batch.rows.items():
@@ -79,7 +80,7 @@ def test_a_crystal_is_the_same_in_any_cell_and_its_energy_grows_with_it(name):
 
 @pytest.mark.parametrize("name", OF_ATOMS)
 def test_energies_are_total_energies_in_ev(name):
-    samples = eight("atoms")
+    samples = eight_molecules()
     batch = run_one_batch(name, samples)
     assert set(batch.outputs) <= {"energy_ev"}
     if models.MODELS[name].modality == "baseline":

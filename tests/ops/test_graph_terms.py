@@ -133,3 +133,32 @@ def test_list_draws_not_asked_for_are_empty(ops, sets, rng):
     draws = ops.list_draws(x, x, np.arange(97)[None, :], lcs=True)
     assert_allclose(draws.lcs, [97 * 3])
     assert draws.jaccard.size == draws.cycle.size == draws.edit.size == 0
+
+
+def test_overlap_and_products_alone(ops, sets, rng):
+    x, y = ops.knn_exact(sets[0], k=9, distance="l2"), ops.knn_exact(sets[1], k=5, distance="l2")
+    e, f = rng.standard_normal(x.indices.shape), rng.standard_normal(y.indices.shape)
+    whole = ops.graph_terms(x, y, e, f)
+    overlap, products = ops.overlap_terms(x, y, e, f)
+    assert_array_equal(overlap, whole.overlap)
+    assert_allclose(products, whole.products, rtol=1e-12, atol=1e-14)
+    _, plain = ops.overlap_terms(x, y, None, None)
+    assert_array_equal(plain, whole.overlap)
+
+
+def test_lists_within_hold_the_first_of_the_own_group(ops, sets, rng):
+    graph = ops.knn_exact(sets[0], k=9, distance="l2")
+    group = rng.integers(0, 3, 97)
+    places = ops.lists_within(graph, group, 4)
+    for i, row in enumerate(places):
+        own = [s for s, j in enumerate(graph.indices[i]) if group[j] == group[i]]
+        assert row.tolist() == (own + [-1] * 4)[:4]
+
+
+@pytest.mark.parametrize(
+    ("k", "size", "message"), [(0, 30, "`k`"), (4, 30, "`k`"), (2, 29, "group")]
+)
+def test_lists_within_reject_a_bad_argument(sets, k, size, message):
+    indices = native().knn_exact(sets[0][:30], k=3, distance="l2").indices
+    with pytest.raises(ValueError, match=message):
+        _core.lists_within(indices, np.zeros(size, np.int64), k=k, n_threads=1)

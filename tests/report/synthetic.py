@@ -162,7 +162,7 @@ def scores_of(models, n_samples, rng):
                 None if mean is None else blank(mean),
                 None if std is None else blank(std),
                 blank(error),
-                extra,
+                **extra,
             )
         )
 

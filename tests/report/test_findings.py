@@ -179,16 +179,16 @@ def test_data_or_architecture_is_judged_by_both_tests(make_study, p_data, p_buil
 @pytest.mark.parametrize(
     ("low", "high", "lead"),
     [
-        (0.02, 0.1, "The same models agree less on A than on B."),
-        (-0.1, -0.02, "The same models agree more on A than on B."),
-        (-0.1, 0.1, "No evidence that the same models agree more or less on A than on B."),
+        (0.02, 0.1, "The same models agree less on near than on far."),
+        (-0.1, -0.02, "The same models agree more on near than on far."),
+        (-0.1, 0.1, "No evidence that the same models agree more or less on near than on far."),
     ],
 )
 def test_regimes_read_the_difference_as_outside_minus_inside(make_study, low, high, lead):
     one = {
         "label": "cknna",
-        "inside_name": "A",
-        "outside_name": "B",
+        "inside_name": "Near",
+        "outside_name": "Far",
         "pairs": [{"a": "Alpha", "b": "Beta", "inside": 0.3, "outside": 0.3 + (low + high) / 2}],
         "mean_inside": 0.3,
         "mean_outside": 0.3 + (low + high) / 2,
@@ -199,6 +199,21 @@ def test_regimes_read_the_difference_as_outside_minus_inside(make_study, low, hi
     }
     text = told(make_study(across={"regimes": [one]}))["In and out of distribution?"]
     assert text.startswith(lead)
+
+
+def test_sets_with_commas_in_their_titles_are_told_apart(make_study):
+    result = make_study(
+        {"convergence": [converging(rho(-0.6, -0.9, -0.2))]}, parts=("QM9", "Crystals, near")
+    )
+    text = told(result)["Do better models agree more?"]
+    assert text.startswith("Alignment rises with performance in QM9; crystals, near. ")
+
+
+def test_the_leading_metric_speaks_wherever_it_stands(make_study):
+    other = converging(rho(0.6, 0.2, 0.9)) | {"label": "distance_correlation"}
+    one = converging(rho(-0.6, -0.9, -0.2))
+    text = told(make_study({"convergence": [other, one]}))["Do better models agree more?"]
+    assert text.startswith("The better a model performs, the closer it comes to the best.")
 
 
 def test_size_and_training_data_are_judged_as_trends(make_study):

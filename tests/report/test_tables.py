@@ -43,14 +43,14 @@ def test_a_single_metric_is_a_list(matrix, tmp_path):
 
 def test_the_long_file_has_nulls_intervals_and_details(matrix, tmp_path):
     head, *rows = rows_of(write_tables(matrix, tmp_path)[-1])
-    assert tuple(head) == (*COLUMNS, "p_value")
+    assert tuple(head) == COLUMNS
     assert len(rows) == 4 * 6 + 12 + 2 * 4
     found = {(r[0], r[1], r[2]): dict(zip(head, r, strict=True)) for r in rows}
     first = found["cknna", "Alpha", "Beta"]
     assert float(first["z"]) == pytest.approx(75.0)
     assert float(first["ci_low"]) == pytest.approx(0.7804, abs=1e-4)
-    assert first["p_value"] == ""
-    assert found["id_correlation", "Alpha", "Beta"]["p_value"] == "0.01"
+    assert first["p"] == ""
+    assert found["id_correlation", "Alpha", "Beta"]["p"] == "0.01"
     assert found["twonn", "Gamma", ""]["null_mean"] == ""
 
 

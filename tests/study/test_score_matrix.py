@@ -373,10 +373,10 @@ def test_a_newer_format_is_refused_with_the_remedy(matrix, tmp_path):
 def test_a_whole_file_with_a_missing_part_is_refused(matrix, tmp_path, monkeypatch):
     import consilience.study.score_matrix as module
 
-    encode = module._encode_scores
+    encode = module.encode_scores
     monkeypatch.setattr(
         module,
-        "_encode_scores",
+        "encode_scores",
         lambda s: {k: v for k, v in encode(s).items() if k != "bounds"},
     )
     path = matrix.save(tmp_path / "m.json")

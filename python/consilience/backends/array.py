@@ -149,6 +149,17 @@ class ArrayBackend:
                     reciprocal[i] += e_ij * edges_y[j][i]
         return GraphTerms(overlap, products, rows_e, rows_f, columns_e, columns_f, reciprocal)
 
+    def overlap_terms(
+        self, x: Graph, y: Graph, e: Floats | None, f: Floats | None
+    ) -> tuple[Indices, Floats]:
+        terms = self.graph_terms(x, y, e, f)
+        return terms.overlap, terms.products
+
+    def lists_within(self, graph: Graph, group: Indices, k: int) -> Indices:
+        own = group[graph.indices] == group[:, None]
+        order = np.argsort(~own, axis=1, kind="stable")[:, :k]
+        return np.where(np.take_along_axis(own, order, axis=1), order, -1)
+
     def list_terms(
         self, x: Graph, y: Graph, *, cycle: bool = False, lcs: bool = False, edit: bool = False
     ) -> ListTerms:

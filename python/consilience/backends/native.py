@@ -180,6 +180,14 @@ class NativeBackend:
     def graph_terms(self, x: Graph, y: Graph, e: Floats | None, f: Floats | None) -> GraphTerms:
         return GraphTerms(*_core.graph_terms(x.indices, y.indices, e, f, n_threads=self.n_threads))
 
+    def overlap_terms(
+        self, x: Graph, y: Graph, e: Floats | None, f: Floats | None
+    ) -> tuple[Indices, Floats]:
+        return _core.overlap_terms(x.indices, y.indices, e, f, n_threads=self.n_threads)
+
+    def lists_within(self, graph: Graph, group: Indices, k: int) -> Indices:
+        return _core.lists_within(graph.indices, group, k=k, n_threads=self.n_threads)
+
     def list_terms(
         self, x: Graph, y: Graph, *, cycle: bool = False, lcs: bool = False, edit: bool = False
     ) -> ListTerms:
@@ -192,9 +200,7 @@ class NativeBackend:
     def list_draws(self, x: Graph, y: Graph, permutations: Indices, **wanted: bool) -> ListDraws:
         asked = {name: wanted.get(name, False) for name in ("jaccard", "cycle", "lcs", "edit")}
         return ListDraws(
-            *_core.list_draws(
-                x.indices, y.indices, permutations, **asked, n_threads=self.n_threads
-            )
+            *_core.list_draws(x.indices, y.indices, permutations, **asked, n_threads=self.n_threads)
         )
 
     def mantel_terms(self, graph: Graph, e: Floats | None) -> MantelTerms:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from consilience.terms import Floats, MantelTerms, PairSums
 
 
@@ -52,6 +54,31 @@ def _chain(A: MantelTerms) -> float:
 def _disjoint(A: MantelTerms) -> float:
     joined = A.squares + A.reciprocal + _same_start(A) + _same_end(A) + 2.0 * _chain(A)
     return A.sum * A.sum - joined
+
+
+def symmetric_part(A: MantelTerms) -> MantelTerms:
+    """Return the terms of (A + Aᵀ) / 2."""
+    squares = (A.squares + A.reciprocal) / 2.0
+    rows = (A.row_squares + A.col_squares + 2.0 * A.row_col) / 4.0
+    return MantelTerms(A.sum, squares, squares, rows, rows, rows)
+
+
+def of_ranks(columns: Floats, squares: Floats, block: Floats) -> MantelTerms:
+    """Return the terms of a matrix of ranks less their mean n / 2.
+
+    Every row holds the ranks 1 to n - 1, ties shared, so rows then sum to 0. How alike rank(i, j)
+    and rank(j, i) are comes from a block, exactly if it is of all samples.
+
+    columns, squares : (n,), its column sums and squared row norms;  block : ranks, (m, m)
+    """
+    n, m = len(columns), len(block)
+    mean = n / 2.0
+    centered = block - mean
+    np.fill_diagonal(centered, 0.0)
+    reciprocal = float(np.vdot(centered, centered.T)) / (m * (m - 1.0)) * (n * (n - 1.0))
+    about = columns - mean * (n - 1.0)
+    spread = float(squares.sum()) - n * (n - 1.0) * mean * mean
+    return MantelTerms(0.0, spread, reciprocal, 0.0, float(about @ about), 0.0)
 
 
 def of_pair_sums(sums: PairSums) -> tuple[MantelTerms, MantelTerms]:

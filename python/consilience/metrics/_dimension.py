@@ -68,6 +68,18 @@ def gride_mle(log_ratios: Floats, n1: int, n2: int) -> float:
     return float(brentq(slope, low, high, xtol=1e-12, rtol=8.9e-16))
 
 
+def gride_influence(log_ratios: Floats, n1: int, n2: int) -> Floats:
+    """Return what each ratio adds to `gride_mle`, to first order, up to a constant."""
+    d, gap = gride_mle(log_ratios, n1, n2), n2 - n1 - 1
+    shrunk = np.exp(-d * log_ratios)
+    slope = 1.0 / d - (n2 - 1.0) * log_ratios
+    information = np.full(len(log_ratios), 1.0 / (d * d))
+    if gap > 0:
+        slope += gap * log_ratios / (1.0 - shrunk)
+        information += gap * log_ratios**2 * shrunk / (1.0 - shrunk) ** 2
+    return np.asarray(slope / information.mean())
+
+
 def inverse_dimensions(distances: Floats, name: str) -> tuple[Floats, int]:
     """Return the inverse of Levina and Bickel's estimates, and how many rows were dropped.
 
@@ -95,3 +107,39 @@ def check_finite_dimension(value: float, name: str) -> float:
             f"`{name}`: a sample has all its neighbours at one distance; use combine='harmonic'"
         )
     return value
+
+
+def usable_ratios(nearest: Floats) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Return which rows `ratios_of_two` keeps."""
+    r1, r2 = nearest[:, 0], nearest[:, 1]
+    return (r1 > 0.0) & (r2 > r1)
+
+
+def twonn_fit_influence(log_ratios: Floats, discard: float) -> Floats:
+    r"""Return what each ratio adds to `twonn_fit`, to first order, up to a constant.
+
+    With Q the quantile function of the logarithms x and :math:`y(u) = -\log(1 - u)`, the slope is
+    :math:`\int Q y / \int Q^2`, up to the share kept. A sample at x₀ moves :math:`\int h(Q)` by
+    :math:`\int h'(x) (F(x) - 1[x_0 \le x])\,dx`, here with y(F(x)) and 2x for h'.
+    """
+    order = np.argsort(log_ratios, kind="stable")
+    x = log_ratios[order]
+    n = len(x)
+    kept = max(2, min(n - 1, int(n * (1.0 - discard))))
+    share = np.arange(1, kept) / n  # F between neighbouring x
+    steps = np.diff(x[:kept])
+    slope = twonn_fit(log_ratios, discard)
+    # Weights of the steps that lie above a sample count for it.
+    weights = (-np.log1p(-share) - 2.0 * slope * 0.5 * (x[: kept - 1] + x[1:kept])) * steps
+    above = np.append(np.cumsum(weights[::-1])[::-1], np.zeros(n - kept + 1))
+    influence = np.empty(n)
+    influence[order] = -above
+    return influence * n / float(x[:kept] @ x[:kept])
+
+
+def filled(values: Floats, usable: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Floats:
+    """Return one value per sample: what usable ones add, and none for the others."""
+    rows = np.zeros(len(usable))
+    # A mean over the usable rows is one over all rows of this.
+    rows[usable] = (values - values.mean()) * len(usable) / len(values)
+    return rows

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-import numpy as np
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Self
 
 from consilience._validate import check_choice, check_integer
-from consilience.metrics._registry import MetricSettings, Null, Score
+from consilience.metrics._registry import Dependence, MetricSettings, Null, Score
 from consilience.needs import GraphNeed, Normalize, View
 from consilience.terms import Floats
 
@@ -18,6 +16,9 @@ GraphDistance = Literal["l2", "cosine", "ip"]
 @dataclass(frozen=True)
 class GraphSettings(MetricSettings):
     """k neighbours by a distance, on normalised rows."""
+
+    quick_draws: ClassVar[bool] = True
+    dependence: ClassVar[Dependence] = "lists"
 
     k: int = 10
     normalize: Normalize = "l2"
@@ -38,11 +39,16 @@ class GraphSettings(MetricSettings):
         """Return the terms the formula reads."""
         return (self.graph,)
 
+    def among(self, n_samples: int, n_all: int) -> Self:
+        """Return the settings that ask the same of fewer samples."""
+        return replace(self, k=proportional(self.k, n_samples, n_all))
+
+
+def proportional(k: int, n_samples: int, n_all: int) -> int:
+    """Return the k that keeps its share of the samples, at least 1, halves rounded up."""
+    return max(1, (2 * k * n_samples + n_all) // (2 * n_all))
+
 
 def mean_over_rows(rows: Floats, null: Null | None = None) -> Score:
-    """Return the mean with its row standard error.
-
-    Rows are treated as independent draws; that neighbours are shared makes it approximate.
-    """
-    n = len(rows)
-    return Score(float(rows.mean()), null, float(rows.std(ddof=1) / np.sqrt(n)))
+    """Return the mean of the rows as a score."""
+    return Score(float(rows.mean()), null)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from consilience._validate import check_choice, check_positive
+from consilience.inference.blocks import Block
 from consilience.metrics._kernels import CenteredKernels, of_moments, of_sums
 from consilience.metrics._registry import MetricSettings
 from consilience.needs import MomentNeed, Normalize, PairNeed, View
@@ -39,6 +40,10 @@ class KernelSettings(MetricSettings):
     def needs(self) -> tuple[MomentNeed | PairNeed, ...]:
         """Return the terms the formula reads."""
         return (self.need,)
+
+    def blocks(self, terms: Any, a: int, b: int) -> tuple[Block, Block]:
+        """Return the kernels of a and b among some samples."""
+        return terms.block(a, self.need), terms.block(b, self.need)
 
     def kernels(self, terms: Any, a: int, b: int) -> CenteredKernels:
         """Return the centred products of the kernels of models a and b."""

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from consilience.inference.blocks import Block, influence_of_products, pair_std_error
+from consilience.inference.cubic import skewness
+from consilience.inference.permutation import centered_moments, u_centered_std
 from consilience.terms import CenteredMoments, Floats, PairSums
 
 
@@ -50,6 +53,15 @@ class CenteredKernels:
     u_yy: float
     trace: tuple[float, float]
     diagonal_squares: tuple[float, float]
+
+    def null_of_product(self, *, unbiased: bool) -> tuple[float, float]:
+        """Return mean and standard deviation of `xy`, or `u_xy`, over all relabellings."""
+        if unbiased:
+            return 0.0, u_centered_std(self.n) * math.sqrt(max(self.u_xx * self.u_yy, 0.0))
+        mean, variance = centered_moments(
+            self.n, self.trace, self.diagonal_squares, (self.xx, self.yy)
+        )
+        return mean, math.sqrt(variance)
 
     def require_spread(self, names: tuple[str, str]) -> None:
         """Raise unless both U-centred matrices are more than rounding."""
@@ -123,3 +135,34 @@ def of_moments(xy: CenteredMoments, xx: CenteredMoments, yy: CenteredMoments) ->
         (xx.norms_x, yy.norms_x),
         (xx.norms_xy, yy.norms_xy),
     )
+
+
+def skewness_of_product(a: Block, b: Block, n: int, *, unbiased: bool) -> float:
+    """Return the skewness of the product of two kernels over relabellings."""
+    if unbiased:
+        return skewness(a.u_terms.at(n), b.u_terms.at(n))
+    return skewness(a.whole_terms.at(n), b.whole_terms.at(n))
+
+
+def product_error(a: Block, b: Block, n: int, *, unbiased: bool) -> float:
+    """Return the standard error of the mean product of two kernels over pairs."""
+    if unbiased:
+        return pair_std_error(a.u_centered * b.u_centered, n)
+    h = a.double_centered * b.double_centered
+    return pair_std_error(h, n, h.diagonal() / n)
+
+
+def ratio_error(a: Block, b: Block, kernels: CenteredKernels, *, unbiased: bool) -> float:
+    """Return the standard error of the product over the root of the products with themselves."""
+    n = kernels.n
+    if unbiased:
+        value = kernels.u_xy / math.sqrt(kernels.u_xx * kernels.u_yy)
+        centered = (a.u_centered, b.u_centered)
+        return pair_std_error(
+            influence_of_products(*centered, value, kernels.u_xx, kernels.u_yy), n
+        )
+    value = kernels.xy / math.sqrt(kernels.xx * kernels.yy)
+    pairs = float(n) * n
+    centered = (a.double_centered, b.double_centered)
+    h = influence_of_products(*centered, value, kernels.xx / pairs, kernels.yy / pairs)
+    return pair_std_error(h, n, h.diagonal() / n)

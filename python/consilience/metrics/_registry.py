@@ -5,12 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar
 
+import numpy as np
+
+from consilience._relabelled import Relabelled
 from consilience._validate import check_choice, check_k
+from consilience.inference.laws import Law, PearsonThree
 from consilience.needs import EdgeNeed, GraphNeed, Need, RankNeed
+from consilience.terms import Floats, Indices
 
 Kind = Literal["pair", "directed", "single"]
+# How the rows that a score is made of hang together; see `MetricSettings.influence`.
+Dependence = Literal["none", "lists", "subsets"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -30,14 +37,19 @@ class Score:
     """A score and what is known of it.
 
     null : under random relabelling of one model's samples; exact, but to first order for biased
-        distance correlation.
-    std_error : of the score as an estimate from these samples, where it is a mean over rows.
+        distance correlation, and for `information_imbalance` of more than 512 samples.
     """
 
     value: float
     null: Null | None = None
-    std_error: float | None = None
     details: Mapping[str, float] = field(default_factory=dict)
+
+
+def fitted(score: Score, skewness: float) -> PearsonThree | None:
+    """Return the law with the moments of a score's null, where large is close."""
+    if score.null is None or score.null.std is None:
+        return None
+    return PearsonThree(score.null.mean, score.null.std, skewness)
 
 
 class Metric(Protocol):
@@ -51,9 +63,50 @@ class Metric(Protocol):
 
 
 class MetricSettings:
-    """What all metrics share: checks of the settings against the data."""
+    """What all metrics share.
+
+    Checks of the settings against the data, and what a null and an error ask of a metric,
+    answered for those that have nothing to say.
+
+    lower_is_closer : whether identical sets have the lowest score.
+    quick_draws : whether a relabelling costs O(n k), and not a pass over rows or pairs of rows.
+    dependence : of the rows of `influence`: "none"; "lists", through neighbours that the lists of
+        a graph show; "subsets", to be seen only by scoring subsets of the samples.
+    """
 
     least_samples = 2
+    lower_is_closer: ClassVar[bool] = False
+    quick_draws: ClassVar[bool] = False
+    dependence: ClassVar[Dependence] = "none"
+
+    def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
+        """Return the fitted law of the score's closeness under relabelling, if there is one."""
+        return None
+
+    def draws(self, terms: Any, a: int, b: int, orders: Indices) -> Floats:
+        """Return the score of a and each relabelled b, (n_draws,)."""
+        return np.array(
+            [self.score(Relabelled(terms, b, order), a, b).value for order in orders]  # type: ignore[attr-defined]
+        )
+
+    def best(self, terms: Any, a: int, b: int) -> float:
+        """Return the score of identical sets."""
+        return 1.0
+
+    def influence(self, terms: Any, a: int, b: int) -> Floats | None:
+        """Return what each row adds to the score, up to a constant, (n,).
+
+        To first order the score moves as its mean; None where none is known.
+        """
+        return None
+
+    def pair_error(self, terms: Any, a: int, b: int, score: Score) -> float | None:
+        """Return the standard error of a score that is, to first order, a mean over pairs."""
+        return None
+
+    def among(self, n_samples: int, n_all: int) -> Self:
+        """Return the settings that ask the same of fewer samples: k in proportion."""
+        return self
 
     def check(self, terms: Any) -> None:
         """Raise unless the terms' samples suffice."""
@@ -108,7 +161,8 @@ def metric(
 
     bounds : least and largest value there can be.
     invariant_to : of translation, rotation, isotropic_scaling, feature_scaling, sample_order.
-    null : "closed form", "mean only" or "none": what is known of the score under relabelling.
+    null : what is known of the score under relabelling: its moments in "closed form"; "mean
+        only"; no moments, but cheap "draws"; or "none", where draws must be asked for.
     """
 
     def register(function: F) -> F:

@@ -52,17 +52,18 @@ def subspace(moments: CenteredMoments, rcond: float) -> Subspace:
 
 @dataclass(frozen=True)
 class Canonical:
-    """Canonical correlations, largest first, and X's side of them in its principal axes.
+    """Canonical correlations, largest first, and both sides of them in the principal axes.
 
-    correlations : (r,);  left : (rank_x, r), unit vectors over X's whitened axes
+    correlations : (r,);  left, right : (rank, r), unit vectors over the whitened axes
     """
 
     correlations: Floats
     left: Floats
+    right: Floats
 
 
 def settled(found: Canonical, x: Subspace) -> Canonical:
-    """Return the same correlations with a basis that equal ones leave open chosen by X.
+    """Return the same correlations with X's side, where equal ones leave it open, chosen by X.
 
     Within a block of equal correlations any rotation of the variates serves; the principal
     axes of X inside the block do not depend on the order of the samples.
@@ -74,14 +75,14 @@ def settled(found: Canonical, x: Subspace) -> Canonical:
             part = found.left[:, block]
             _, _, turn = np.linalg.svd(x.lengths[:, None] * part, full_matrices=False)
             left[:, block] = part @ turn.T
-    return Canonical(found.correlations, left)
+    return Canonical(found.correlations, left, found.right)
 
 
 def canonical(xy: Floats, x: Subspace, y: Subspace) -> Canonical:
     """Return the canonical correlations of two principal subspaces."""
     whitened = (x.axes.T @ xy @ y.axes) / np.outer(x.lengths, y.lengths)
-    left, correlations, _ = np.linalg.svd(whitened, full_matrices=False)
-    return Canonical(np.minimum(correlations, 1.0), left)
+    left, correlations, right = np.linalg.svd(whitened, full_matrices=False)
+    return Canonical(np.minimum(correlations, 1.0), left, right.T)
 
 
 @dataclass(frozen=True)

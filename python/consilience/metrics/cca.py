@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from consilience._evaluate import score
 from consilience.metrics._registry import Score, metric
 from consilience.metrics._subspaces import SubspaceSettings, canonical
 from consilience.needs import Normalize
+from consilience.terms import Floats
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,18 @@ class Cca(SubspaceSettings):
         found = canonical(terms.moments(a, b, self.need).xy, x, y)
         details = {"dropped_a": float(x.dropped), "dropped_b": float(y.dropped)}
         return Score(float(found.correlations.mean()), details=details)
+
+    def influence(self, terms: Any, a: int, b: int) -> Floats:
+        """Return what each row adds to the mean correlation, to first order."""
+        x, y = (self.axes(terms, m) for m in (a, b))
+        found = canonical(terms.moments(a, b, self.need).xy, x, y)
+        sides = ((a, x, found.left), (b, y, found.right))
+        u, v = (
+            terms.centered_rows(m, self.need.view) @ (space.axes / space.lengths) @ turn
+            for m, space, turn in sides
+        )
+        change = u * v - 0.5 * found.correlations * (u * u + v * v)
+        return np.asarray(terms.n_samples * change.mean(axis=1))
 
 
 @metric(

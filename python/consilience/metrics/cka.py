@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from consilience._evaluate import score
-from consilience.inference.permutation import centered_moments, u_centered_std
+from consilience.inference.laws import Law
 from consilience.metrics._kernel_settings import KernelSettings
-from consilience.metrics._registry import Null, Score, metric
+from consilience.metrics._kernels import ratio_error, skewness_of_product
+from consilience.metrics._registry import Null, Score, fitted, metric
 from consilience.needs import Normalize
 
 
@@ -26,16 +27,24 @@ class Cka(KernelSettings):
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
         kernels = self.kernels(terms, a, b)
+        mean, std = kernels.null_of_product(unbiased=self.debiased)
         if not self.debiased:
             scale = math.sqrt(kernels.xx * kernels.yy)
-            mean, variance = centered_moments(
-                kernels.n, kernels.trace, kernels.diagonal_squares, (kernels.xx, kernels.yy)
-            )
-            null = Null(mean / scale, math.sqrt(variance) / scale)
-            return Score(kernels.xy / scale, null)
+            return Score(kernels.xy / scale, Null(mean / scale, std / scale))
         kernels.require_spread((terms.name(a), terms.name(b)))
-        value = kernels.u_xy / math.sqrt(kernels.u_xx * kernels.u_yy)
-        return Score(value, Null(0.0, u_centered_std(kernels.n)))
+        scale = math.sqrt(kernels.u_xx * kernels.u_yy)
+        return Score(kernels.u_xy / scale, Null(mean, std / scale))
+
+    def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
+        """Return the gamma law with the moments of the null."""
+        blocks = self.blocks(terms, a, b)
+        skew = skewness_of_product(*blocks, terms.n_samples, unbiased=self.debiased)
+        return fitted(score, skew)
+
+    def pair_error(self, terms: Any, a: int, b: int, score: Score) -> float | None:
+        """Return the standard error of a ratio of means over pairs."""
+        kernels = self.kernels(terms, a, b)
+        return ratio_error(*self.blocks(terms, a, b), kernels, unbiased=self.debiased)
 
 
 @metric(

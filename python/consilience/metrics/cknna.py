@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from consilience._evaluate import score
 from consilience._validate import check_choice, check_integer
+from consilience.inference.laws import Law
 from consilience.inference.permutation import mantel_moments
-from consilience.metrics._registry import MetricSettings, Null, Score, metric
+from consilience.metrics._graph import proportional
+from consilience.metrics._mantel import mantel_law
+from consilience.metrics._registry import Dependence, MetricSettings, Null, Score, metric
 from consilience.needs import EdgeNeed, GraphNeed, Normalize, View
-from consilience.terms import Floats, Graph, GraphTerms
+from consilience.terms import Floats, Graph, GraphTerms, Indices
 
 
 @dataclass(frozen=True)
 class Cknna(MetricSettings):
     """Settings of `cknna`."""
+
+    dependence: ClassVar[Dependence] = "lists"
 
     k: int = 25
     variant: Literal["paper", "prh-code"] = "paper"
@@ -44,6 +49,11 @@ class Cknna(MetricSettings):
         return self.variant == "paper"
 
     @property
+    def quick_draws(self) -> bool:  # type: ignore[override]
+        """Return whether a relabelling needs no more than a look at the edges."""
+        return self.variant == "paper"
+
+    @property
     def edges(self) -> EdgeNeed:
         """Return the graph and its edge values."""
         graph = GraphNeed(View(self.normalize), "ip", self.k)
@@ -60,25 +70,56 @@ class Cknna(MetricSettings):
         return self._prh_code(terms, a, b)
 
     def _paper(self, terms: Any, a: int, b: int) -> Score:
-        rows_ab = terms.graph_terms(a, b, self.edges).products
-        rows_aa, rows_bb = (terms.graph_terms(m, m, self.edges).products for m in (a, b))
-        self_a, self_b = float(rows_aa.sum()), float(rows_bb.sum())
-        for model, align in ((a, self_a), (b, self_b)):
-            if align == 0.0:
-                raise ValueError(
-                    f"`{terms.name(model)}`: its centred kernel is 0 on all neighbours, so "
-                    "CKNNA is undefined"
-                )
-        scale = math.sqrt(self_a * self_b)
+        rows_ab, rows_aa, rows_bb = self._products(terms, a, b)
+        scale = math.sqrt(float(rows_aa.sum()) * float(rows_bb.sum()))
         value = float(rows_ab.sum()) / scale
         mean, variance = mantel_moments(
             terms.mantel(a, self.edges), terms.mantel(b, self.edges), terms.n_samples
         )
-        # Influence of each row on the ratio of sums.
-        influence = rows_ab / scale - 0.5 * value * (rows_aa / self_a + rows_bb / self_b)
-        n = terms.n_samples
-        error = math.sqrt(n / (n - 1.0) * float(influence @ influence))
-        return Score(value, Null(mean / scale, math.sqrt(variance) / scale), error)
+        return Score(value, Null(mean / scale, math.sqrt(variance) / scale))
+
+    def _products(self, terms: Any, a: int, b: int) -> tuple[Floats, Floats, Floats]:
+        """Return each row's part of A(X, Y), A(X, X) and A(Y, Y)."""
+        pairs = ((a, b), (a, a), (b, b))
+        rows_ab, rows_aa, rows_bb = (terms.graph_terms(x, y, self.edges).products for x, y in pairs)
+        for model, rows in ((a, rows_aa), (b, rows_bb)):
+            if float(rows.sum()) == 0.0:
+                raise ValueError(
+                    f"`{terms.name(model)}`: its centred kernel is 0 on all neighbours, so "
+                    "CKNNA is undefined"
+                )
+        return rows_ab, rows_aa, rows_bb
+
+    def influence(self, terms: Any, a: int, b: int) -> Floats | None:
+        """Return what each row adds to the ratio of sums, to first order."""
+        if self.variant != "paper":
+            return None
+        rows_ab, rows_aa, rows_bb = self._products(terms, a, b)
+        self_a, self_b = float(rows_aa.sum()), float(rows_bb.sum())
+        scale = math.sqrt(self_a * self_b)
+        value = float(rows_ab.sum()) / scale
+        change = rows_ab / scale - 0.5 * value * (rows_aa / self_a + rows_bb / self_b)
+        return np.asarray(terms.n_samples * change)
+
+    def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
+        """Return a law with exact mean and variance, and the skewness of a block."""
+        if self.variant != "paper":
+            return None
+        return mantel_law(terms, (a, self.edges), (b, self.edges), score)
+
+    def draws(self, terms: Any, a: int, b: int, orders: Indices) -> Floats:
+        """Return the score of a and each relabelled b."""
+        if self.variant != "paper":
+            return super().draws(terms, a, b, orders)
+        x, y = (terms.graph(m, self.edges.graph) for m in (a, b))
+        e, f = (terms.edges(m, self.edges) for m in (a, b))
+        _, rows_aa, rows_bb = self._products(terms, a, b)
+        scale = math.sqrt(float(rows_aa.sum()) * float(rows_bb.sum()))
+        return np.asarray(terms.ops.mantel_draws(x, y, e, f, orders) / scale)
+
+    def among(self, n_samples: int, n_all: int) -> Cknna:
+        """Return the settings that ask the same of fewer samples."""
+        return replace(self, k=proportional(self.k, n_samples, n_all))
 
     def _prh_code(self, terms: Any, a: int, b: int) -> Score:
         hsic = self._masked_hsic

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from consilience._evaluate import score
 from consilience.metrics._graph import GraphDistance, GraphSettings, mean_over_rows
 from consilience.metrics._registry import Score, metric
 from consilience.needs import Normalize
+from consilience.terms import Floats, Indices
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,16 @@ class CycleKnn(GraphSettings):
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
-        return mean_over_rows(terms.list_terms(a, b, self.graph, cycle=True).cycle)
+        return mean_over_rows(self.influence(terms, a, b))
+
+    def influence(self, terms: Any, a: int, b: int) -> Floats:
+        """Return the score of each row."""
+        return np.asarray(terms.list_terms(a, b, self.graph, cycle=True).cycle)
+
+    def draws(self, terms: Any, a: int, b: int, orders: Indices) -> Floats:
+        """Return the score of a and each relabelled b."""
+        x, y = (terms.graph(m, self.graph) for m in (a, b))
+        return np.asarray(terms.ops.list_draws(x, y, orders, cycle=True).cycle / terms.n_samples)
 
 
 @metric(
@@ -26,6 +38,7 @@ class CycleKnn(GraphSettings):
     bounds=(0.0, 1.0),
     symmetric=False,
     invariant_to={"rotation", "isotropic_scaling", "sample_order"},
+    null="draws",
 )
 def cycle_knn(
     X: Any,

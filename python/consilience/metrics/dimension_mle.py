@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from consilience._evaluate import score_one
 from consilience._validate import check_choice, check_integer
-from consilience.metrics._dimension import check_finite_dimension, inverse_dimensions
-from consilience.metrics._registry import MetricSettings, Score, metric
+from consilience.metrics._dimension import (
+    check_finite_dimension,
+    filled,
+    inverse_dimensions,
+)
+from consilience.metrics._graph import proportional
+from consilience.metrics._registry import Dependence, MetricSettings, Score, metric
 from consilience.needs import GraphNeed, Normalize, View
+from consilience.terms import Floats
 
 
 @dataclass(frozen=True)
 class DimensionMle(MetricSettings):
     """Settings of `dimension_mle`."""
+
+    dependence: ClassVar[Dependence] = "lists"
 
     k: int = 20
     combine: Literal["harmonic", "mean"] = "harmonic"
@@ -38,6 +46,18 @@ class DimensionMle(MetricSettings):
             value = 1.0 / inverse.mean() if self.combine == "harmonic" else (1 / inverse).mean()
         value = check_finite_dimension(float(value), terms.name(a))
         return Score(value, details={"rows_dropped": float(dropped)})
+
+    def influence(self, terms: Any, a: int, b: int | None = None) -> Floats:
+        """Return what each sample adds, to first order."""
+        distances = terms.graph(a, self.needs()[0]).distances
+        inverse, _ = inverse_dimensions(distances, terms.name(a))
+        if self.combine == "mean":
+            return filled(1.0 / inverse, distances[:, 0] > 0.0)
+        return filled(-inverse / inverse.mean() ** 2, distances[:, 0] > 0.0)
+
+    def among(self, n_samples: int, n_all: int) -> DimensionMle:
+        """Return the settings that ask the same of fewer samples."""
+        return replace(self, k=max(2, proportional(self.k, n_samples, n_all)))
 
 
 @metric(

@@ -7,9 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from consilience._evaluate import score
-from consilience.inference.permutation import centered_moments, u_centered_std
-from consilience.metrics._kernels import of_sums
-from consilience.metrics._registry import MetricSettings, Null, Score, metric
+from consilience.inference.blocks import Block
+from consilience.inference.laws import Law, PearsonThree, Root
+from consilience.metrics._kernels import (
+    CenteredKernels,
+    of_sums,
+    ratio_error,
+    skewness_of_product,
+)
+from consilience.metrics._registry import MetricSettings, Null, Score, fitted, metric
 from consilience.needs import Normalize, PairNeed, View
 
 
@@ -30,21 +36,44 @@ class DistanceCorrelation(MetricSettings):
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
-        products = of_sums(terms.pair_sums(a, b, self.needs()[0]))
-        n = products.n
+        products = self._products(terms, a, b)
+        mean, std = products.null_of_product(unbiased=self.unbiased)
         if self.unbiased:
             products.require_spread((terms.name(a), terms.name(b)))
-            value = products.u_xy / math.sqrt(products.u_xx * products.u_yy)
-            return Score(value, Null(0.0, u_centered_std(n)), details=_t_test(value, n))
+            scale = math.sqrt(products.u_xx * products.u_yy)
+            value = products.u_xy / scale
+            return Score(value, Null(mean, std / scale), details=_t_test(value, products.n))
         scale = math.sqrt(products.xx * products.yy)
-        squared = products.xy / scale
-        mean, variance = centered_moments(
-            n, products.trace, products.diagonal_squares, (products.xx, products.yy)
-        )
         # The null is exact for the square; to the root it carries over to first order.
         root = math.sqrt(mean / scale)
-        null = Null(root, math.sqrt(variance) / scale / (2.0 * root))
-        return Score(math.sqrt(max(squared, 0.0)), null)
+        null = Null(root, std / scale / (2.0 * root))
+        return Score(math.sqrt(max(products.xy / scale, 0.0)), null)
+
+    def _products(self, terms: Any, a: int, b: int) -> CenteredKernels:
+        return of_sums(terms.pair_sums(a, b, self.needs()[0]))
+
+    def _blocks(self, terms: Any, a: int, b: int) -> tuple[Block, Block]:
+        (need,) = self.needs()
+        return terms.block(a, need), terms.block(b, need)
+
+    def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
+        """Return the gamma law with the moments of the null, of the square if biased."""
+        n = terms.n_samples
+        skew = skewness_of_product(*self._blocks(terms, a, b), n, unbiased=self.unbiased)
+        if self.unbiased:
+            return fitted(score, skew)
+        products = self._products(terms, a, b)
+        scale = math.sqrt(products.xx * products.yy)
+        mean, std = products.null_of_product(unbiased=False)
+        return Root(PearsonThree(mean / scale, std / scale, skew))
+
+    def pair_error(self, terms: Any, a: int, b: int, score: Score) -> float | None:
+        """Return the standard error of a ratio of means over pairs, or of its root."""
+        products = self._products(terms, a, b)
+        error = ratio_error(*self._blocks(terms, a, b), products, unbiased=self.unbiased)
+        if self.unbiased:
+            return error
+        return error / (2.0 * score.value) if score.value > 0.0 else None
 
 
 def _t_test(r: float, n: int) -> dict[str, float]:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from consilience._evaluate import score_one
 from consilience._validate import check_integer, check_k
-from consilience.metrics._dimension import gride_mle, ratios_of_two
-from consilience.metrics._registry import MetricSettings, Score, metric
+from consilience.metrics._dimension import (
+    filled,
+    gride_influence,
+    gride_mle,
+    ratios_of_two,
+    usable_ratios,
+)
+from consilience.metrics._registry import Dependence, MetricSettings, Score, metric
 from consilience.needs import GraphNeed, Normalize, View
+from consilience.terms import Floats
 
 
 @dataclass(frozen=True)
 class Gride(MetricSettings):
     """Settings of `gride`."""
+
+    dependence: ClassVar[Dependence] = "lists"
 
     n1: int = 1
     n2: int = 2
@@ -38,6 +47,12 @@ class Gride(MetricSettings):
         distances = terms.graph(a, self.needs()[0]).distances
         ratios, dropped = ratios_of_two(distances[:, [self.n1 - 1, self.n2 - 1]], terms.name(a))
         return Score(gride_mle(ratios, self.n1, self.n2), details={"rows_dropped": float(dropped)})
+
+    def influence(self, terms: Any, a: int, b: int | None = None) -> Floats:
+        """Return what each sample adds, to first order: its score over the information."""
+        distances = terms.graph(a, self.needs()[0]).distances[:, [self.n1 - 1, self.n2 - 1]]
+        ratios, _ = ratios_of_two(distances, terms.name(a))
+        return filled(gride_influence(ratios, self.n1, self.n2), usable_ratios(distances))
 
 
 @metric(

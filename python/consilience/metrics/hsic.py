@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from consilience._evaluate import score
+from consilience.inference.laws import Law
 from consilience.metrics._kernel_settings import KernelSettings
-from consilience.metrics._registry import Score, metric
+from consilience.metrics._kernels import product_error, skewness_of_product
+from consilience.metrics._registry import Null, Score, fitted, metric
 from consilience.needs import Normalize
 
 
@@ -24,10 +27,37 @@ class Hsic(KernelSettings):
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
         kernels = self.kernels(terms, a, b)
-        return Score(kernels.u_xy if self.unbiased else kernels.xy / (kernels.n - 1.0) ** 2)
+        mean, std = kernels.null_of_product(unbiased=self.unbiased)
+        if self.unbiased:
+            return Score(kernels.u_xy, Null(mean, std))
+        scale = (kernels.n - 1.0) ** 2
+        return Score(kernels.xy / scale, Null(mean / scale, std / scale))
+
+    def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
+        """Return the gamma law with the moments of the null."""
+        blocks = self.blocks(terms, a, b)
+        skew = skewness_of_product(*blocks, terms.n_samples, unbiased=self.unbiased)
+        return fitted(score, skew)
+
+    def best(self, terms: Any, a: int, b: int) -> float:
+        """Return the most two such kernels can reach (Cauchy and Schwarz)."""
+        kernels = self.kernels(terms, a, b)
+        if self.unbiased:
+            return math.sqrt(max(kernels.u_xx * kernels.u_yy, 0.0))
+        return math.sqrt(kernels.xx * kernels.yy) / (kernels.n - 1.0) ** 2
+
+    def pair_error(self, terms: Any, a: int, b: int, score: Score) -> float | None:
+        """Return the standard error of a mean over pairs."""
+        n = terms.n_samples
+        error = product_error(*self.blocks(terms, a, b), n, unbiased=self.unbiased)
+        return error if self.unbiased else error * (n / (n - 1.0)) ** 2
 
 
-@metric(Hsic, invariant_to={"translation", "rotation", "sample_order"})
+@metric(
+    Hsic,
+    invariant_to={"translation", "rotation", "sample_order"},
+    null="closed form",
+)
 def hsic(
     X: Any,
     Y: Any,

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from consilience._evaluate import terms_of
 from consilience._validate import check_integer
-from consilience.metrics._dimension import joint_information, ratios_of_two, twonn_fit
-from consilience.metrics._registry import MetricSettings, Score, metric
+from consilience.inference.laws import Drawn
+from consilience.inference.relabel import permutations
+from consilience.metrics._dimension import (
+    filled,
+    joint_information,
+    ratios_of_two,
+    twonn_fit,
+    twonn_fit_influence,
+    usable_ratios,
+)
+from consilience.metrics._registry import Dependence, MetricSettings, Score, metric
 from consilience.needs import GraphNeed, JointNeed, View
-from consilience.terms import Floats
+from consilience.terms import Floats, Indices
 
 ZSCORE = View("zscore")
 DISCARD = 0.1
+DRAWS_AT_A_TIME = 8  # relabelled copies of a set held at once
 
 
 class IdCorrelation(NamedTuple):
@@ -28,6 +38,8 @@ class IdCorrelation(NamedTuple):
 @dataclass(frozen=True)
 class IdCorrelationSettings(MetricSettings):
     """Settings of `id_correlation` in `compare`; permutations cost a sweep each."""
+
+    dependence: ClassVar[Dependence] = "subsets"
 
     permutations: int = 0
     seed: int = 0
@@ -50,26 +62,38 @@ class IdCorrelationSettings(MetricSettings):
         value = joint_information(i_x, i_y, i_xy)
         if self.permutations == 0:
             return Score(value)
-        reached = sum(
-            joint_information(i_x, i_y, _dimension(nearest, names)) >= value
-            for nearest in self._permuted(terms, a, b)
-        )
-        return Score(value, details={"p_value": (1 + reached) / (self.permutations + 1)})
+        orders = permutations(terms.n_samples, self.seed, 0, self.permutations)
+        p_value = Drawn(self.draws(terms, a, b, orders)).upper(value)
+        return Score(value, details={"p_value": p_value})
 
-    def _permuted(self, terms: Any, a: int, b: int) -> Any:
-        """Yield the joint nearest distances with b's samples relabelled, a few at a time."""
+    def draws(self, terms: Any, a: int, b: int, orders: Indices) -> Floats:
+        """Return the score of a and each relabelled b; a sweep over all pairs each."""
+        graph, _ = self.needs()
+        i_x, i_y = (_dimension(terms.graph(m, graph).distances, terms.name(m)) for m in (a, b))
+        names = f"{terms.name(a)} with {terms.name(b)}"
         X, Y = terms.values(a, ZSCORE), terms.values(b, ZSCORE)
-        batch = 8
-        for first in range(0, self.permutations, batch):
-            draws = range(first, min(self.permutations, first + batch))
-            sets = [X] + [Y[permutation(terms.n_samples, self.seed, p)] for p in draws]
-            yield from terms.ops.joint_nearest(sets, [(0, s + 1) for s in range(len(draws))])
+        found = []
+        for first in range(0, len(orders), DRAWS_AT_A_TIME):
+            sets = [X, *(Y[order, :] for order in orders[first : first + DRAWS_AT_A_TIME])]
+            pairs = [(0, s) for s in range(1, len(sets))]
+            for nearest in terms.ops.joint_nearest(sets, pairs):
+                found.append(joint_information(i_x, i_y, _dimension(nearest, names)))
+        return np.array(found)
+
+    def influence(self, terms: Any, a: int, b: int) -> Floats:
+        """Return what each sample adds through the three dimensions, to first order."""
+        graph, joint = self.needs()
+        spaces = [terms.graph(m, graph).distances for m in (a, b)] + [terms.joint(a, b, joint)]
+        names = (terms.name(a), terms.name(b), f"{terms.name(a)} with {terms.name(b)}")
+        i_x, i_y, i_xy = (_dimension(r, name) for r, name in zip(spaces, names, strict=True))
+        x, y, xy = (_influence(r, name) for r, name in zip(spaces, names, strict=True))
+        larger, most = (x, i_x) if i_x >= i_y else (y, i_y)
+        return (x + y - xy) / most - joint_information(i_x, i_y, i_xy) / most * larger
 
 
-def permutation(n_samples: int, seed: int, draw: int) -> Any:
-    """Return the permutation of one draw, whatever the order of the draws."""
-    bits = np.random.Philox(key=seed, counter=[0, 0, 0, draw])
-    return np.random.Generator(bits).permutation(n_samples)
+def _influence(nearest: Floats, name: str) -> Floats:
+    ratios, _ = ratios_of_two(nearest, name)
+    return filled(twonn_fit_influence(ratios, DISCARD), usable_ratios(nearest))
 
 
 def _dimension(nearest: Floats, name: str) -> float:

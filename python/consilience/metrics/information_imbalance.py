@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+import math
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import numpy as np
 
 from consilience._evaluate import score_both_ways
+from consilience._relabelled import Relabelled
 from consilience._validate import check_choice, check_integer
-from consilience.metrics._graph import mean_over_rows
-from consilience.metrics._registry import MetricSettings, Null, Score, metric
+from consilience.inference.cubic import skewness
+from consilience.inference.laws import Law, PearsonThree
+from consilience.inference.permutation import mantel_moments, of_ranks
+from consilience.metrics._graph import mean_over_rows, proportional
+from consilience.metrics._mantel import with_skewness
+from consilience.metrics._registry import Dependence, MetricSettings, Null, Score, metric
 from consilience.needs import GraphNeed, Normalize, RankNeed, View
+from consilience.terms import Floats, Indices, MantelTerms
 
 
 @dataclass(frozen=True)
 class InformationImbalance(MetricSettings):
     """Settings of `information_imbalance`."""
+
+    lower_is_closer: ClassVar[bool] = True
+    dependence: ClassVar[Dependence] = "subsets"
 
     k: int = 1
     normalize: Normalize = "none"
@@ -31,8 +43,44 @@ class InformationImbalance(MetricSettings):
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the imbalance from model a to model b."""
+        of_a, of_b = self._mantel(terms, a, b)
+        n = terms.n_samples
+        _, variance = mantel_moments(of_a, of_b, n)
+        null = Null(1.0, 2.0 / (float(n) * n * self.k) * math.sqrt(variance))
+        return mean_over_rows(self.influence(terms, a, b), null)
+
+    def influence(self, terms: Any, a: int, b: int) -> Floats:
+        """Return the score of each row."""
         ranks = terms.rank_sums(a, b, self.needs()[0])
-        return mean_over_rows(2.0 / (terms.n_samples * self.k) * ranks, Null(1.0))
+        return np.asarray(2.0 / (terms.n_samples * self.k) * ranks)
+
+    def _mantel(self, terms: Any, a: int, b: int) -> tuple[MantelTerms, MantelTerms]:
+        (need,) = self.needs()
+        ranks = terms.ranks(b, need)
+        return terms.mantel(a, need.graph), of_ranks(ranks.columns, ranks.squares, ranks.block)
+
+    def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
+        """Return a law of minus the score, with the skewness of a block."""
+        (need,) = self.needs()
+        n = terms.n_samples
+        blocks = terms.block(a, need.graph), terms.block(b, need)
+        skew = skewness(*(block.symmetric_terms.at(n) for block in blocks))
+        law = with_skewness(score, self._mantel(terms, a, b), skew, n)
+        return None if law is None else PearsonThree(-law.mean, law.std, -law.skewness)
+
+    def draws(self, terms: Any, a: int, b: int, orders: Indices) -> Floats:
+        """Return the score of a and each relabelled b; a sweep over all pairs each."""
+        return np.array(
+            [self.influence(Relabelled(terms, b, order), a, b).mean() for order in orders]
+        )
+
+    def best(self, terms: Any, a: int, b: int) -> float:
+        """Return the score of identical sets."""
+        return (self.k + 1.0) / terms.n_samples
+
+    def among(self, n_samples: int, n_all: int) -> InformationImbalance:
+        """Return the settings that ask the same of fewer samples."""
+        return replace(self, k=proportional(self.k, n_samples, n_all))
 
 
 @metric(
@@ -41,7 +89,7 @@ class InformationImbalance(MetricSettings):
     bounds=(0.0, 2.0),
     symmetric=False,
     invariant_to={"translation", "rotation", "isotropic_scaling", "sample_order"},
-    null="mean only",
+    null="closed form",
 )
 def information_imbalance(
     X: Any,

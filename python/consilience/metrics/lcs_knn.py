@@ -6,10 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from consilience._evaluate import score
 from consilience.metrics._graph import GraphDistance, GraphSettings, mean_over_rows
 from consilience.metrics._registry import Score, metric
 from consilience.needs import Normalize
+from consilience.terms import Floats, Indices
 
 
 @dataclass(frozen=True)
@@ -20,14 +23,29 @@ class LcsKnn(GraphSettings):
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
+        return mean_over_rows(self.influence(terms, a, b))
+
+    def influence(self, terms: Any, a: int, b: int) -> Floats:
+        """Return the score of each row."""
         lengths = terms.list_terms(a, b, self.graph, lcs=True).lcs
-        return mean_over_rows(lengths / self.k if self.relative else lengths)
+        return np.asarray(lengths / self.k if self.relative else lengths)
+
+    def draws(self, terms: Any, a: int, b: int, orders: Indices) -> Floats:
+        """Return the score of a and each relabelled b."""
+        x, y = (terms.graph(m, self.graph) for m in (a, b))
+        lengths = terms.ops.list_draws(x, y, orders, lcs=True).lcs / terms.n_samples
+        return np.asarray(lengths / self.k if self.relative else lengths)
+
+    def best(self, terms: Any, a: int, b: int) -> float:
+        """Return the score of identical sets."""
+        return 1.0 if self.relative else float(self.k)
 
 
 @metric(
     LcsKnn,
     bounds=(0.0, math.inf),
     invariant_to={"rotation", "isotropic_scaling", "sample_order"},
+    null="draws",
 )
 def lcs_knn(
     X: Any,

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from consilience._evaluate import score_both_ways
-from consilience.metrics._registry import Score, metric
+from consilience.metrics._registry import Null, Score, metric
 from consilience.metrics._subspaces import SubspaceSettings
 from consilience.needs import Normalize
+from consilience.terms import Floats
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,21 @@ class LinearRegressionR2(SubspaceSettings):
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the share of b's variance that a explains."""
         x = self.axes(terms, a)
+        null = Null(x.rank / (terms.n_samples - 1.0))
         explained = (x.axes.T @ terms.moments(a, b, self.need).xy) / x.lengths[:, None]
         share = float(np.vdot(explained, explained)) / terms.moments(b, b, self.need).norms_x
-        return Score(min(share, 1.0), details={"dropped_a": float(x.dropped)})
+        return Score(min(share, 1.0), null, {"dropped_a": float(x.dropped)})
+
+    def influence(self, terms: Any, a: int, b: int) -> Floats:
+        """Return what each row adds to the share explained, to first order."""
+        x = self.axes(terms, a)
+        weights = (x.axes.T @ terms.moments(a, b, self.need).xy) / x.lengths[:, None] ** 2
+        X, Y = (terms.centered_rows(m, self.need.view) for m in (a, b))
+        fit = (X @ x.axes) @ weights
+        own = (Y * Y).sum(axis=1)
+        share = float((fit * fit).sum() / own.sum())
+        change = (2.0 * fit * Y - fit * fit).sum(axis=1) - share * own
+        return np.asarray(terms.n_samples * change / own.sum())
 
 
 @metric(
@@ -31,6 +44,7 @@ class LinearRegressionR2(SubspaceSettings):
     bounds=(0.0, 1.0),
     symmetric=False,
     invariant_to={"translation", "rotation", "isotropic_scaling", "sample_order"},
+    null="mean only",
 )
 def linear_regression_r2(
     X: Any,

@@ -6,11 +6,16 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from consilience._evaluate import score
+from consilience.inference.laws import Law
 from consilience.inference.permutation import mantel_moments
 from consilience.metrics._graph import GraphDistance, GraphSettings, mean_over_rows
+from consilience.metrics._mantel import mantel_law
 from consilience.metrics._registry import Null, Score, metric
 from consilience.needs import Normalize
+from consilience.terms import Floats, Indices
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,21 @@ class MutualKnn(GraphSettings):
         mean, variance = mantel_moments(terms.mantel(a, graph), terms.mantel(b, graph), n)
         edges = float(n * self.k)
         null = Null(mean / edges, math.sqrt(variance) / edges)
-        return mean_over_rows(terms.graph_terms(a, b, graph).overlap / self.k, null)
+        return mean_over_rows(self.influence(terms, a, b), null)
+
+    def influence(self, terms: Any, a: int, b: int) -> Floats:
+        """Return the score of each row."""
+        return np.asarray(terms.graph_terms(a, b, self.graph).overlap / self.k)
+
+    def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
+        """Return a law with exact mean and variance, and the skewness of a block."""
+        return mantel_law(terms, (a, self.graph), (b, self.graph), score)
+
+    def draws(self, terms: Any, a: int, b: int, orders: Indices) -> Floats:
+        """Return the score of a and each relabelled b."""
+        x, y = (terms.graph(m, self.graph) for m in (a, b))
+        shared = terms.ops.mantel_draws(x, y, None, None, orders)
+        return np.asarray(shared / (terms.n_samples * self.k))
 
 
 @metric(

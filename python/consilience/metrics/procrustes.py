@@ -11,6 +11,7 @@ import numpy as np
 from consilience._evaluate import score
 from consilience.metrics._registry import MetricSettings, Score, metric
 from consilience.needs import MomentNeed, Normalize, View
+from consilience.terms import Floats
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,19 @@ class Procrustes(MetricSettings):
         xx, yy = (terms.moments(m, m, need).norms_x for m in (a, b))
         nuclear = float(np.linalg.norm(terms.moments(a, b, need).xy, "nuc"))
         return Score(nuclear / math.sqrt(xx * yy))
+
+    def influence(self, terms: Any, a: int, b: int) -> Floats:
+        """Return what each row adds to the ratio of norms, to first order."""
+        (need,) = self.needs()
+        left, lengths, right = np.linalg.svd(terms.moments(a, b, need).xy, full_matrices=False)
+        X, Y = (terms.centered_rows(m, need.view) for m in (a, b))
+        own_x, own_y = (X * X).sum(axis=1), (Y * Y).sum(axis=1)
+        xx, yy = own_x.sum(), own_y.sum()
+        scale = math.sqrt(xx * yy)
+        turned = ((X @ left) * (Y @ right.T)).sum(axis=1)
+        value = float(lengths.sum()) / scale
+        change = turned / scale - 0.5 * value * (own_x / xx + own_y / yy)
+        return np.asarray(terms.n_samples * change)
 
 
 @metric(

@@ -10,8 +10,11 @@ import numpy as np
 
 from consilience._evaluate import score
 from consilience._validate import check_choice
+from consilience.inference.blocks import influence_of_products, pair_std_error
+from consilience.inference.cubic import skewness
+from consilience.inference.laws import Law
 from consilience.inference.permutation import mantel_moments, of_pair_sums
-from consilience.metrics._registry import MetricSettings, Null, Score, metric
+from consilience.metrics._registry import MetricSettings, Null, Score, fitted, metric
 from consilience.needs import Normalize, PairNeed, SampleNeed, View
 
 
@@ -59,6 +62,22 @@ class Rsa(MetricSettings):
         value = (sums.ab - total_a * total_b / pairs) / scale
         _, variance = mantel_moments(*of_pair_sums(sums), n)
         return Score(value, Null(0.0, math.sqrt(variance) / scale))
+
+    def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
+        """Return the gamma law with the moments of the null."""
+        (need,) = self.needs()
+        if not isinstance(need, PairNeed):
+            return None
+        n = terms.n_samples
+        return fitted(score, skewness(*(terms.block(m, need).plain_terms.at(n) for m in (a, b))))
+
+    def pair_error(self, terms: Any, a: int, b: int, score: Score) -> float | None:
+        """Return the standard error of a correlation over pairs."""
+        (need,) = self.needs()
+        if not isinstance(need, PairNeed):
+            return None
+        x, y = (terms.block(m, need).standardized for m in (a, b))
+        return pair_std_error(influence_of_products(x, y, score.value, 1.0, 1.0), terms.n_samples)
 
 
 def _require_spread(terms: Any, model: int, variance: float) -> None:

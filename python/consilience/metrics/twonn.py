@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from consilience._evaluate import score_one
 from consilience._validate import check_choice
-from consilience.metrics._dimension import ratios_of_two, twonn_fit, twonn_mle
-from consilience.metrics._registry import MetricSettings, Score, metric
+from consilience.metrics._dimension import (
+    filled,
+    ratios_of_two,
+    twonn_fit,
+    twonn_fit_influence,
+    twonn_mle,
+    usable_ratios,
+)
+from consilience.metrics._registry import Dependence, MetricSettings, Score, metric
 from consilience.needs import GraphNeed, Normalize, View
+from consilience.terms import Floats
 
 
 @dataclass(frozen=True)
 class Twonn(MetricSettings):
     """Settings of `twonn`."""
+
+    dependence: ClassVar[Dependence] = "lists"
 
     method: Literal["fit", "mle"] = "fit"
     discard: float = 0.1
@@ -36,6 +46,14 @@ class Twonn(MetricSettings):
         ratios, dropped = ratios_of_two(graph.distances, terms.name(a))
         value = twonn_fit(ratios, self.discard) if self.method == "fit" else twonn_mle(ratios)
         return Score(value, details={"rows_dropped": float(dropped)})
+
+    def influence(self, terms: Any, a: int, b: int | None = None) -> Floats:
+        """Return what each sample adds, to first order."""
+        nearest = terms.graph(a, self.needs()[0]).distances
+        ratios, _ = ratios_of_two(nearest, terms.name(a))
+        if self.method == "fit":
+            return filled(twonn_fit_influence(ratios, self.discard), usable_ratios(nearest))
+        return filled(-(twonn_mle(ratios) ** 2) * ratios, usable_ratios(nearest))
 
 
 @metric(

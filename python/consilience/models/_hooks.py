@@ -61,10 +61,13 @@ class Taps:
 
     Examples
     --------
-    >>> taps = Taps(network, {"block 1": "blocks.0", "readout": Tap("head", "input")})
-    ... with taps.read(["readout"]) as found:
-    ...     network(batch)
-    >>> found["readout"].shape  # doctest: +SKIP
+    >>> import torch
+    >>> network = torch.nn.Sequential(torch.nn.Linear(2, 5), torch.nn.Linear(5, 1))
+    >>> taps = Taps(network, {"hidden": "0", "readout": Tap("1", "input")})
+    >>> with taps.read(["readout"]) as found:
+    ...     prediction = network(torch.ones(3, 2))
+    >>> found["readout"].shape
+    torch.Size([3, 5])
     """
 
     def __init__(self, module: Any, taps: Mapping[str, Tap | str]) -> None:
@@ -121,10 +124,10 @@ def _keeper(found: dict[str, Any], layer: str, tap: Tap) -> Callable[..., None]:
 
 def to_numpy(tensor: Any) -> NDArray[np.floating[Any]]:
     """Bring a tensor to the host; half precision becomes float32."""
-    import torch
-
     if isinstance(tensor, np.ndarray):
         return tensor
+    import torch
+
     tensor = tensor.detach().cpu()
     if tensor.dtype in (torch.bfloat16, torch.float16):
         tensor = tensor.float()

@@ -40,7 +40,7 @@ VOCABULARY = "stereo_experiment_vocab_ttf.pkl"
     checkpoint="Lev_extended.pt",
 )
 def load(*, checkpoint: str, device: str) -> Network:
-    """Encoder of the translator; the decoder is left out."""
+    """Build the encoder of the translator; the decoder is left out."""
     folder = package_folder("annalog") / "ckpt_and_vocab"
     weights = plain_weights(folder / checkpoint)
     prefix = "encoder."
@@ -78,7 +78,7 @@ def _renamed(weights: dict[str, Any], prefix: str) -> dict[str, Any]:
         "norm1": "self_attn_layer_norm",
         "norm2": "ff_layer_norm",
     }
-    result = {}
+    result: dict[str, Any] = {}
     for kind in ("weight", "bias"):
         result |= {f"{new}.{kind}": weights[f"{prefix}{old}.{kind}"] for new, old in names.items()}
         parts = [weights[f"{prefix}self_attention.fc_{part}.{kind}"] for part in "qkv"]

@@ -39,7 +39,7 @@ VERSION = "v0.13"
     package="fcd==1.2.2",
     requires=("torch", "rdkit", "fcd"),
     install="pip install torch fcd==1.2.2",
-    seconds_per_1k=4.8,
+    seconds_per_1k=2.6,
     checkpoint=VERSION,
 )
 def load(*, checkpoint: str, device: str) -> Network:

@@ -57,7 +57,7 @@ TRAINED = {
     embedding="baseline",
     weights="random numbers of a fixed seed",
     parameters=412_525,
-    seconds_per_1k=28.0,
+    seconds_per_1k=17.0,
     checkpoint=UNTRAINED,
     **FACTS,
 )
@@ -68,7 +68,7 @@ TRAINED = {
     training_data="MPtrj + MP-r2SCAN",
     training_size=1_820_000,
     theory="r2SCAN",
-    seconds_per_1k=28.0,
+    seconds_per_1k=17.0,
     checkpoint="r2scan",
     **TRAINED,
 )
@@ -79,7 +79,7 @@ TRAINED = {
     training_data="MPtrj",
     training_size=1_580_395,
     theory="PBE(+U)",
-    seconds_per_1k=28.0,
+    seconds_per_1k=17.0,
     checkpoint="0.3.0",
     **TRAINED,
 )
@@ -90,7 +90,7 @@ TRAINED = {
     training_data="MPtrj",
     training_size=1_580_395,
     theory="PBE(+U)",
-    seconds_per_1k=20.0,
+    seconds_per_1k=17.0,
     checkpoint="0.2.0",
     **TRAINED,
 )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from consilience.datasets import Atoms
+from consilience.models._atomistic import to_ase
 from consilience.models._elements import MPTRJ
 from consilience.models._hooks import Tap, Taps, to_numpy
 from consilience.models._network import Network, States
@@ -88,10 +89,9 @@ class _DIEP:
 
     def _energy(self, atoms: Atoms) -> float:
         """Return the total energy without the gradients that the library would also make."""
-        import ase
         import torch
 
-        plain = ase.Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+        plain = to_ase(atoms)
         # Far from the cell the search for neighbours would visit many images.
         plain.wrap()
         graph, lattice, state = self.to_graph.get_graph(plain)

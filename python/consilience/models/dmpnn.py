@@ -68,7 +68,7 @@ def load(*, checkpoint: str, device: str) -> Network:
 class BondMessages:
     """Messages along directed bonds, read at the atoms where they arrive.
 
-    Layer "messages t" is, for each atom v, the sum of the bond states h_wv after t steps; an
+    Layer "messages-t" is, for each atom v, the sum of the bond states h_wv after t steps; an
     atom without bonds has zeros. "atoms" is what the readout is given.
     """
 
@@ -78,7 +78,7 @@ class BondMessages:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        return (*(f"messages {t}" for t in range(self.passing.depth)), "atoms")
+        return (*(f"messages-{t}" for t in range(self.passing.depth)), "atoms")
 
     def run(self, values: Sequence[str], layers: Sequence[str]) -> States:
         import torch
@@ -100,7 +100,7 @@ class BondMessages:
                 bonds = passing.update(passing.message(bonds, graph), start)
             arriving = bonds.new_zeros(len(graph.V), bonds.shape[1])
             arriving.index_add_(0, graph.edge_index[1], bonds)
-            yield f"messages {step}", arriving
+            yield f"messages-{step}", arriving
         yield "atoms", passing.finalize(arriving, graph.V, None)
 
 

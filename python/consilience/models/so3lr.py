@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 
 from consilience.datasets import Atoms
+from consilience.models._atomistic import to_ase
 from consilience.models._hooks import Tap, Taps, split_rows, to_numpy
 from consilience.models._network import Network, States
 from consilience.models._registry import model, package_folder
 from consilience.models._weights import plain_weights
 
+# Where long-range terms end: the library's own default, in ångström.
+R_LONG = 12.0
+DAMPING = 2.0
 TRUSTED = ("so3krates_torch.", "torch.nn.modules.")
 
 
@@ -39,16 +43,16 @@ TRUSTED = ("so3krates_torch.", "torch.nn.modules.")
     seconds_per_1k=5.0,
     checkpoint="so3lr",
     elements=frozenset({1, 6, 7, 8, 9, 15, 16, 17}),
-    periodic=False,
 )
 def load(*, checkpoint: str, device: str) -> Network:
     """Per atom the invariant features after each layer, the last before the energy readout.
 
     Energies have a zero of their own per atom, so they are compared after subtracting what is
-    linear in the composition. Long-range terms are summed over all pairs without a cutoff,
-    which is for molecules alone.
+    linear in the composition.
     """
     network = _read(checkpoint).to(device).eval()
+    network.r_max_lr = R_LONG
+    network.dispersion_energy_cutoff_lr_damping = DAMPING
     paths = {
         f"layer-{number + 1}": Tap(f"euclidean_transformers.{number}")
         for number in range(network.num_layers)
@@ -96,13 +100,11 @@ class _SO3LR:
         )
 
     def _graph(self, atoms: Atoms) -> Any:
-        import ase
         from so3krates_torch.data.atomic_data import AtomicData
         from so3krates_torch.data.utils import KeySpecification, config_from_atoms
         from so3krates_torch.tools.utils import AtomicNumberTable
 
-        plain = ase.Atoms(atoms.numbers, atoms.positions)
-        plain.info.update(charge=atoms.charge, spin=0.0)
+        plain = to_ase(atoms, charge=float(atoms.charge), spin=0.0)
         keys = KeySpecification(
             info_keys={"total_charge": "charge", "total_spin": "spin"}, arrays_keys={}
         )
@@ -110,5 +112,5 @@ class _SO3LR:
             config_from_atoms(plain, key_specification=keys),
             z_table=AtomicNumberTable(list(range(1, 119))),
             cutoff=self.network.r_max,
-            cutoff_lr=self.network.r_max + float(np.linalg.norm(np.ptp(atoms.positions, axis=0))),
+            cutoff_lr=self.network.r_max_lr,
         )

@@ -90,7 +90,8 @@ class _Cell:
             matrix = weights[f"{prefix}w{name}"]
             return matrix / matrix.norm(dim=0, keepdim=True) * weights[f"{prefix}g{name}"]
 
-        return cls(*map(normal, ("x", "h", "mx", "mh")), bias=weights[f"{prefix}b"])
+        x, h, mx, mh = map(normal, ("x", "h", "mx", "mh"))
+        return cls(x, h, mx, mh, weights[f"{prefix}b"])
 
     def run(self, inputs: Any, lengths: Sequence[int]) -> Any:
         """Read padded sequences, sorted from long to short: (n, steps, width) to the same."""
@@ -137,6 +138,4 @@ class _UniRep:
                 state = state if cell is None else cell.run(state, lengths)
                 found[layer] = to_numpy(state)
         back = np.argsort(order)
-        return States(
-            {layer: [found[layer][i, 1 : lengths[i]] for i in back] for layer in layers}
-        )
+        return States({layer: [found[layer][i, 1 : lengths[i]] for i in back] for layer in layers})

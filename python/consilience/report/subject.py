@@ -66,8 +66,13 @@ class Subject:
         return label if scores is None else title_of(scores)
 
     def analysis(self, key: str) -> list[dict[str, Any]]:
-        """Return the results of an analysis as a list, empty where there are none."""
-        found = self.part.analyses.get(key)
-        if not found:
-            return []
-        return [found] if isinstance(found, dict) else list(found)
+        """Return the results of an analysis as a list, those of the headline metric first."""
+        return leading(self.part.analyses.get(key), self.cast.headline)
+
+
+def leading(found: Any, headline: str | None) -> list[dict[str, Any]]:
+    """Return one result, several or none as a list, those of the headline metric first."""
+    if not found:
+        return []
+    several = [found] if isinstance(found, dict) else list(found)
+    return sorted(several, key=lambda one: one.get("label") != headline)

@@ -43,19 +43,15 @@ def direction(low: float | None, high: float | None) -> str:
     return "up" if low > 0 else "down" if high < 0 else "open"
 
 
+def opening(title: str) -> str:
+    """Return a title as it stands inside a sentence: "small molecules", but "QM9"."""
+    return title[:1].lower() + title[1:] if title[1:2].islower() else title
+
+
 def listed(words: Sequence[str]) -> str:
-    """Return "a", "a and b", "a, b and c"."""
+    """Return "a", "a and b", "a, b and c"; with semicolons where a word has commas itself."""
     if len(words) < 2:
         return "".join(words)
+    if any("," in word for word in words):
+        return "; ".join(words)
     return f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def size_text(count: float | None) -> str:
-    """Return a number of parameters: 412 k, 6.6 M, 1.2 B."""
-    if count is None:
-        return "–"
-    for limit, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if count >= limit:
-            value = count / limit
-            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.1f} {unit}"
-    return f"{count:g}"

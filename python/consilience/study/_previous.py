@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,12 +48,9 @@ class Known:
         return tuple(self.scores[label].details) if label in self.scores else ()
 
 
-
-
-
 def known_scores(
     previous: ScoreMatrix | None,
-    names: Sequence[str],
+    dims: Mapping[str, int],
     n_samples: int,
     settings: Mapping[str, tuple[str, Mapping[str, Any]]],
     inference: Mapping[str, Any],
@@ -61,7 +58,9 @@ def known_scores(
     """Return what of `previous` answers the new request.
 
     A column counts if metric, label and settings are the same, and null and intervals were
-    asked for alike.
+    asked for alike; a model if its name and width are.
+
+    dims : width of each model, by name;  settings : (metric, settings) of each label
 
     Raises
     ------
@@ -69,13 +68,17 @@ def known_scores(
         If the earlier matrix is of another number of samples.
     """
     if previous is None:
-        return Known({}, (None,) * len(names))
+        return Known({}, (None,) * len(dims))
     if previous.n_samples != n_samples:
         raise ValueError(
             f"`previous` is of {previous.n_samples} samples, the models have {n_samples}; "
             "scores of other samples cannot be taken over: compare without `previous`"
         )
-    places = tuple(previous.names.index(n) if n in previous.names else None for n in names)
+    widths = dict(zip(previous.names, previous.dims, strict=True))
+    places = tuple(
+        previous.names.index(name) if widths.get(name) == width else None
+        for name, width in dims.items()
+    )
     if previous.provenance.get("inference") != dict(inference):
         return Known({}, places)
     scores = {

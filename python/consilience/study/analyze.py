@@ -20,9 +20,7 @@ GROUPINGS = ("modality", "family", "architecture", "embedding", "training_data")
 FACTORS = {"training data": "training_data", "architecture": "architecture", "modality": "modality"}
 MLE_KS = (5, 10, 20, 50, 100)
 GLOBAL = ("distance_correlation", {"unbiased": True})
-# Neighbour lists of the locality analysis: indices, distances and inner products.
-LOCALITY_BYTES = 6 << 30
-BYTES_PER_NEIGHBOR = 24
+MOST_NEIGHBORS = 4  # a neighbourhood is at most a quarter of the samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,16 +206,24 @@ def _partition(context: Context) -> list[dict[str, Any]]:
 
 
 def _locality(context: Context) -> dict[str, Any]:
-    arrays = {name: context.arrays[name] for name in context.real}
-    n = len(context.samples)
-    most = LOCALITY_BYTES // (BYTES_PER_NEIGHBOR * n * len(arrays))
-    ks = [k for k in context.plan.ks if k < min(n, most)]
+    """Score a sample of the samples at every k that leaves most of them out."""
+    rows = _drawn(context, context.plan.locality_samples)
+    ks = [k for k in context.plan.ks if k <= len(rows) // MOST_NEIGHBORS]
     if len(ks) < 2:
-        raise ValueError(f"fewer than two of k = {context.plan.ks} are possible here")
+        raise ValueError(f"fewer than two of k = {context.plan.ks} fit {len(rows)} samples")
+    arrays = {name: np.asarray(context.arrays[name])[rows] for name in context.real}
     requests = [("cknna", {"k": k}) for k in ks]
     matrix = compare(arrays, [*requests, GLOBAL], null=None, intervals=None)
     by_k = dict(zip(ks, matrix.metrics, strict=False))
-    return analyses.locality(matrix, by_k).to_json()
+    found = analyses.locality(matrix, by_k).to_json()
+    return {**found, "n_samples": len(rows)}
+
+
+def _drawn(context: Context, most: int) -> NDArray[np.int64]:
+    """Return the places of at most so many samples, drawn by the seed, in order."""
+    n = len(context.samples)
+    order = np.random.default_rng(context.plan.seed).permutation(n)
+    return np.sort(order[: min(n, most)])
 
 
 def _dimension(context: Context) -> dict[str, Any]:
@@ -235,9 +241,7 @@ def _tree(context: Context) -> dict[str, Any]:
 
 
 def _maps(context: Context) -> list[dict[str, Any]]:
-    n = len(context.samples)
-    count = min(n, context.plan.map_samples)
-    rows = np.sort(np.random.default_rng(context.plan.seed).permutation(n)[:count])
+    rows = _drawn(context, context.plan.map_samples)
     found = []
     matrix = context.of_real()
     if len(matrix.names) > 2:

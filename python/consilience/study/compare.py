@@ -7,17 +7,21 @@ import inspect
 import platform
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from consilience._evaluate import Terms, terms_of
-from consilience._validate import check_choice
+from consilience._validate import check_choice, check_integer
 from consilience.metrics import METRICS, PRESETS
 from consilience.metrics._registry import Registered, Score
-from consilience.study.score_matrix import ScoreMatrix, Scores
+from consilience.study._errors import INTERVALS, Intervals, std_errors, wider_needs
+from consilience.study._nulls import NULL_MODES, Chance, NullMode
+from consilience.study._previous import Known, known_scores
+from consilience.study.score_matrix import ScoreMatrix
+from consilience.study.scores import OPTIONAL, Scores
 from consilience.terms import Floats
 
 Request = str | tuple[str, Mapping[str, Any]]
@@ -40,12 +44,21 @@ class _Column:
         """Return whether these settings are symmetric; some break a metric's symmetry."""
         return bool(getattr(self.metric, "symmetric", self.registered.symmetric))
 
+    def own(self, cell: tuple[int, ...]) -> bool:
+        """Return whether the cell compares a model with itself."""
+        return self.registered.kind != "single" and cell[0] == cell[-1]
+
 
 def compare(
     models: Mapping[str, Any],
     metrics: Iterable[Request] | None = None,
     *,
     preset: str | None = None,
+    null: NullMode | None = "auto",
+    permutations: int = 200,
+    seed: int = 0,
+    intervals: Intervals | None = "auto",
+    previous: ScoreMatrix | None = None,
     progress: bool = False,
     backend: str = "auto",
     n_threads: int | None = None,
@@ -65,6 +78,25 @@ def compare(
     preset : "matter" or "prh", optional
         The settings of arXiv:2512.03750, or of platonic-rep. "matter" if neither is given.
         Entries that need more samples than there are, are left out with a warning.
+    null : "auto", "closed", "permutation" or None
+        Where p-values and calibrated scores come from. "auto": from `permutations` relabellings
+        where one costs O(n_samples · k), as for all neighbour graphs; else from the closed-form
+        moments and a fitted gamma law, where there are any. "closed": the latter wherever it is
+        known. "permutation": relabellings for every metric; one costs about what the pair costs
+        without its neighbour graphs, so mind `information_imbalance`, `id_correlation`,
+        `distance_correlation`, `rsa` and RBF kernels on many samples. None: neither. Moments in
+        closed form are given in any case.
+    permutations, seed : int
+        How many relabellings, and which; the same ones for all pairs and metrics.
+    intervals : "auto", "subsample" or None
+        Where standard errors come from. "auto": the rows or pairs of rows that a score is a
+        mean of, and what their dependence adds. "subsample": also scores of random halves, for
+        the metrics that are no such mean; about 8 times the time of those metrics.
+    previous : ScoreMatrix, optional
+        An earlier comparison of the same samples. Pairs of models that it holds, under the same
+        metric, settings, null and intervals, are taken from it and not computed. Whether a
+        model's rows are still the same cannot be told from a name and a width: leave changed
+        models out by `previous.subset`.
     progress : bool
         Show a bar with the time left.
     backend, n_threads : how to run; no result depends on the number of threads.
@@ -79,7 +111,8 @@ def compare(
     ------
     ValueError
         On fewer than two models, different n_samples, an unknown metric or preset (with the
-        nearest name), or an input that a metric is not defined for.
+        nearest name), an input that a metric is not defined for, or a `previous` of another
+        number of samples.
 
     Examples
     --------
@@ -97,28 +130,67 @@ def compare(
         )
     if len(models) < 2:
         raise ValueError(f"`models` must name at least two models, got {len(models)}")
+    inference = _inference(null, permutations, seed, intervals)
     columns = _columns(metrics, preset)
-    n = len(models)
-    pairs = [(a, b) for a in range(n) for b in range(n)]
     terms = terms_of(
-        models.items(),
-        [],
-        pairs,
-        backend=backend,
-        n_threads=n_threads,
-        max_memory=max_memory,
+        models.items(), [], [], backend=backend, n_threads=n_threads, max_memory=max_memory
     )
     columns, skipped = _feasible(columns, terms, lenient=metrics is None)
-    terms.needs = tuple(dict.fromkeys(n for column in columns for n in column.metric.needs()))
+    known = known_scores(
+        previous,
+        {name: terms.dims(a) for a, name in enumerate(models)},
+        terms.n_samples,
+        {column.label: (column.registered.name, column.metric.settings) for column in columns},
+        inference,
+    )
+    cells = [_cells(column, len(models), known) for column in columns]
+    terms.pairs = sorted({(cell[0], cell[-1]) for some in cells for cell in some})
+    terms.needs = _needs([column.metric for column in columns], intervals, terms.n_samples)
     _run(terms, progress)
-    scores = {column.label: _scores(column, terms) for column in columns}
+    chance = Chance.of(null, [c.metric for c in columns], terms.n_samples, permutations, seed)
+    found = [
+        {cell: column.metric.score(terms, *cell) for cell in some}
+        for column, some in zip(columns, cells, strict=True)
+    ]
+    errors = std_errors(
+        [
+            (column.metric, {cell: s for cell, s in some.items() if not column.own(cell)})
+            for column, some in zip(columns, found, strict=True)
+        ],
+        terms,
+        intervals,
+    )
+    scores = {
+        column.label: _scores(column, terms, some, of_some, chance, known)
+        for column, some, of_some in zip(columns, found, errors, strict=True)
+    }
+    seconds = time.perf_counter() - started
     return ScoreMatrix(
         names=tuple(models),
         n_samples=terms.n_samples,
-        dims=tuple(terms.dims(a) for a in range(n)),
+        dims=tuple(terms.dims(a) for a in range(len(models))),
         scores=scores,
-        provenance=_provenance(terms, preset, skipped, time.perf_counter() - started),
+        provenance=_provenance(terms, preset, skipped, seconds) | {"inference": inference},
     )
+
+
+def _inference(
+    null: str | None, permutations: int, seed: int, intervals: str | None
+) -> dict[str, Any]:
+    if null is not None:
+        check_choice(null, "null", NULL_MODES)
+    if intervals is not None:
+        check_choice(intervals, "intervals", INTERVALS)
+    check_integer(permutations, "permutations", 1)
+    check_integer(seed, "seed", 0)
+    return {"null": null, "permutations": permutations, "seed": seed, "intervals": intervals}
+
+
+def _needs(metrics: list[Any], intervals: str | None, n_samples: int) -> tuple[Any, ...]:
+    needs = [need for metric in metrics for need in metric.needs()]
+    if intervals is not None:
+        needs += wider_needs(metrics, n_samples)
+    return tuple(dict.fromkeys(needs))
 
 
 def _columns(metrics: Iterable[Request] | None, preset: str | None) -> list[_Column]:
@@ -196,62 +268,82 @@ def _run(terms: Terms, progress: bool) -> None:
         bar.set_description("scores")
 
 
-def _scores(column: _Column, terms: Terms) -> Scores:
-    registered = column.registered
+def _cells(column: _Column, n_models: int, known: Known) -> list[tuple[int, ...]]:
+    """Return the cells to score: a symmetric metric once a pair, and none that is known."""
+    if column.registered.kind == "single":
+        cells: list[tuple[int, ...]] = [(a,) for a in range(n_models)]
+    else:
+        cells = [(a, b) for a in range(n_models) for b in range(n_models)]
+    return [
+        cell
+        for cell in cells
+        if not (column.symmetric and cell[-1] < cell[0]) and not known.holds(column.label, cell)
+    ]
+
+
+def _scores(
+    column: _Column,
+    terms: Terms,
+    found: Mapping[tuple[int, ...], Score],
+    errors: Floats,
+    chance: Chance,
+    known: Known,
+) -> Scores:
+    registered, label = column.registered, column.label
     n = len(terms.sets)
     shape = (n,) if registered.kind == "single" else (n, n)
-    arrays = {name: np.full(shape, np.nan) for name in ("value", "mean", "std", "error")}
-    details: dict[str, Floats] = {}
-    for cell, mirror, score in _cells(column, terms):
-        found = {
-            "value": score.value,
-            "mean": score.null.mean if score.null else None,
-            "std": score.null.std if score.null else None,
-            "error": score.std_error,
-        }
-        own = registered.kind != "single" and cell[0] == cell[-1]
-        for name, value in found.items():
-            # A model is never unrelated to itself: no null on the diagonal.
-            if value is None or (own and name in ("mean", "std")):
-                continue
-            for at in (cell, mirror):
-                arrays[name][at] = value
+
+    def blank(name: str) -> Floats:
+        array = np.full(shape, np.nan)
+        known.fill(label, name, array)
+        return array
+
+    arrays = {name: blank(name) for name in ("values", *OPTIONAL)}
+    details = {name: blank(name) for name in known.details(label)}
+    remaining = iter(errors.tolist())
+    for cell, score in found.items():
+        mirror = cell[::-1] if column.symmetric else cell
+        numbers = {"values": score.value}
+        if not column.own(cell):
+            # A model is never unrelated to itself: no null on the diagonal, and no error.
+            numbers["std_error"] = next(remaining)
+            if registered.kind != "single":
+                numbers |= _chance(column.metric, terms, cell, score, chance)
+        for name, value in numbers.items():
+            arrays[name][cell] = arrays[name][mirror] = value
         for name, value in score.details.items():
-            details.setdefault(name, np.full(shape, np.nan))[cell] = value
-            mirrored = _OTHER_SIDE.get(name[-2:], name[-2:])
-            mirrored = name[:-2] + mirrored
-            details.setdefault(mirrored, np.full(shape, np.nan))[mirror] = value
-    known = {name: None if np.isnan(array).all() else array for name, array in arrays.items()}
+            mirrored = name[:-2] + _OTHER_SIDE.get(name[-2:], name[-2:])
+            for key, at in ((name, cell), (mirrored, mirror)):
+                if key not in details:
+                    details[key] = np.full(shape, np.nan)
+                details[key][at] = value
+    present = {name: None if np.isnan(array).all() else array for name, array in arrays.items()}
     return Scores(
-        label=column.label,
+        label=label,
         metric=registered.name,
         kind=registered.kind,
         settings=column.metric.settings,
         bounds=registered.bounds,
         symmetric=column.symmetric,
-        values=arrays["value"],
-        null_mean=known["mean"],
-        null_std=known["std"],
-        std_error=known["error"],
+        values=arrays["values"],
+        null_mean=present["null_mean"],
+        null_std=present["null_std"],
+        std_error=present["std_error"],
         details=details,
+        p_value=present["p_value"],
+        calibrated=present["calibrated"],
     )
 
 
-def _cells(
-    column: _Column, terms: Terms
-) -> Iterator[tuple[tuple[int, ...], tuple[int, ...], Score]]:
-    """Yield (cell, its mirror image, score); a symmetric metric is evaluated once a pair."""
-    n = len(terms.sets)
-    if column.registered.kind == "single":
-        for a in range(n):
-            yield (a,), (a,), column.metric.score(terms, a)
-        return
-    for a in range(n):
-        for b in range(n):
-            if column.symmetric and b < a:
-                continue
-            mirror = (b, a) if column.symmetric else (a, b)
-            yield (a, b), mirror, column.metric.score(terms, a, b)
+def _chance(
+    metric: Any, terms: Terms, cell: tuple[int, ...], score: Score, chance: Chance
+) -> dict[str, float]:
+    moments = {}
+    if score.null is not None:
+        moments["null_mean"] = score.null.mean
+        if score.null.std is not None:
+            moments["null_std"] = score.null.std
+    return moments | chance.numbers(metric, terms, cell[0], cell[1], score)
 
 
 def _provenance(

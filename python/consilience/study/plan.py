@@ -26,6 +26,18 @@ ANALYSES = (
     "layers",
 )
 
+# What is taken from a part as it stands.
+SIMPLE = (
+    "n",
+    "seed",
+    "title",
+    "description",
+    "preset",
+    "layer_samples",
+    "map_samples",
+    "locality_samples",
+)
+
 
 @dataclass(frozen=True)
 class ModelPlan:
@@ -110,7 +122,8 @@ class PartPlan:
     layers: tuple[tuple[str, str], ...] = ()
     layer_samples: int = 500
     ks: tuple[int, ...] = (2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500)
-    map_samples: int = 2000
+    map_samples: int = 1000
+    locality_samples: int = 2000
 
     def __post_init__(self) -> None:
         if not self.name or Path(self.name).name != self.name:
@@ -252,11 +265,7 @@ def _part(name: str, body: Any) -> PartPlan:
     known = tuple(key for key in PartPlan.__dataclass_fields__ if key != "name")
     _check_keys(body, f"part {name!r}", known)
     data = str(body.get("data") or "")
-    options: dict[str, Any] = {
-        key: body[key]
-        for key in ("n", "seed", "title", "description", "preset", "layer_samples", "map_samples")
-        if body.get(key) is not None
-    }
+    options: dict[str, Any] = {key: body[key] for key in SIMPLE if body.get(key) is not None}
     if body.get("analyses") is not None:
         options["analyses"] = tuple(body["analyses"])
     if body.get("ks"):

@@ -94,6 +94,19 @@ def test_a_smiles_longer_than_the_positions_is_refused_and_not_cut(chemberta):
         rows_of(name, samples_of("smiles", [longest + "C"]))
 
 
+def test_weights_pickled_with_code_in_them_are_refused_and_do_not_run(chemberta, tmp_path):
+    class Runs:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    name, module, _ = chemberta
+    (tmp_path / "model.safetensors").unlink()
+    torch.save({**module.state_dict(), "more": Runs()}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(models.ModelError, match="could not be loaded"):
+        rows_of(name, samples_of("smiles", SMILES))
+    assert not (tmp_path / "ran").exists()
+
+
 def test_chemgpt_reads_selfies_and_padding_behind_them_changes_nothing(tmp_path):
     torch.manual_seed(0)
     words = ["[C]", "[O]", "[N]", "[#C]", "[=O]"]
@@ -121,7 +134,7 @@ def test_chemgpt_reads_selfies_and_padding_behind_them_changes_nothing(tmp_path)
     assert rows_of(name, samples_of("selfies", SELFIES), pooling="cls").shape == (3, 16)
 
 
-CUSTOM = '''
+CUSTOM = """
 import torch
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
@@ -153,7 +166,7 @@ class TinyModel(PreTrainedModel):
         first = self.words(input_ids)
         last = torch.tanh(self.mix(first))
         return BaseModelOutput(last_hidden_state=last, hidden_states=(first, last))
-'''
+"""
 
 
 @pytest.fixture
@@ -163,7 +176,10 @@ def molformer(tmp_path):
     (tmp_path / "tiny_molformer.py").write_text(CUSTOM)
     config = {
         "model_type": "tiny_molformer",
-        "auto_map": {"AutoConfig": "tiny_molformer.TinyConfig", "AutoModel": "tiny_molformer.TinyModel"},
+        "auto_map": {
+            "AutoConfig": "tiny_molformer.TinyConfig",
+            "AutoModel": "tiny_molformer.TinyModel",
+        },
         "vocab_size": 16,
         "hidden_size": 8,
     }
@@ -190,7 +206,9 @@ def test_molformer_does_not_run_the_code_beside_its_weights_unless_told_to(molfo
 def test_molformer_runs_with_its_own_code_once_it_is_trusted(molformer, monkeypatch, tmp_path):
     name, weights = molformer
     monkeypatch.setenv("CONSILIENCE_TRUST_REMOTE_CODE", "1")
-    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "code"))
+    monkeypatch.setattr(
+        "transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "code")
+    )
     rows = rows_of(name, samples_of("smiles", ["CC", "CNO"]))
     words = weights["words.weight"][[5, 6, 7]]
     expected = torch.tanh(words @ weights["mix.weight"].T + weights["mix.bias"]).mean(0)

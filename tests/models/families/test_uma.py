@@ -129,7 +129,9 @@ def test_the_embedding_is_the_mean_of_the_scalars_of_the_backbone(uma):
         plain = to_ase(atoms, charge=0, spin=1)
         plain.calc = FAIRChemCalculator(unit, task_name="omol")
         np.testing.assert_allclose(energy, plain.get_potential_energy(), rtol=1e-4)
-        graph = atomicdata_list_to_batch([AtomicData.from_ase(plain, task_name="omol", r_data_keys=["charge", "spin"])])
+        graph = atomicdata_list_to_batch(
+            [AtomicData.from_ase(plain, task_name="omol", r_data_keys=["charge", "spin"])]
+        )
         nodes = unit.model.module.backbone(graph)["node_embedding"]
         expected = nodes[:, 0, :].mean(0).detach().numpy()
         np.testing.assert_allclose(row, expected, rtol=1e-4, atol=1e-5)

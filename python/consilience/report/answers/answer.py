@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from consilience.report.words import listed
+from consilience.report.words import listed, opening
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def combine(
         return Finding(question, one.lead, (Line("", one.text),))
     sentences = []
     for verdict, sentence in verdicts.items():
-        where = [title.lower() for title, one in answers if one.verdict == verdict]
+        where = [opening(title) for title, one in answers if one.verdict == verdict]
         if where:
             told = sentence.format(where=f"in {listed(where)}")
             sentences.append(told[0].upper() + told[1:])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 import numpy as np
 
 from consilience.report.answers.answer import Answer
@@ -10,6 +12,9 @@ from consilience.report.answers.pairs import STANDS_OUT
 from consilience.report.parts import lower_is_closer
 from consilience.report.subject import Subject
 from consilience.report.text import number
+from consilience.study.score_matrix import Array, Scores
+
+Pairs = list[tuple[int, int]]
 
 VERDICTS = {
     "most": "Most agreement survives calibration {where}.",
@@ -29,33 +34,47 @@ def answer(subject: Subject) -> Answer | None:
     if scores is None or len(subject.real) < 2:
         return None
     pairs = [(a, b) for i, a in enumerate(subject.real) for b in subject.real[i + 1 :]]
-    calibrated, q, z = scores.calibrated, scores.q_value(), scores.z()
-    sentences = []
-    share = None
-    if calibrated is not None:
-        left = np.array([calibrated[pair] for pair in pairs if np.isfinite(calibrated[pair])])
-        raw = np.array([scores.values[pair] for pair in pairs])
-        share = float((left > 0).mean()) if left.size else None
-        sentences.append(
-            f"{int((left > 0).sum())} of {left.size} pairs stay above the level that 5 % of "
-            f"relabellings reach; the median {subject.title(scores.label)} goes from "
-            f"{number(float(np.median(raw)))} to {number(float(np.median(left)))}."
-        )
-    if q is not None:
-        tested = [float(q[pair]) for pair in pairs if np.isfinite(q[pair])]
-        beyond = sum(value < RATE for value in tested)
-        share = beyond / len(tested) if share is None and tested else share
-        sentences.append(f"{beyond} of {len(tested)} have q < {RATE}.")
-    if share is None and z is not None:
-        sign = -1 if lower_is_closer(scores) else 1
-        known = [float(z[pair]) * sign for pair in pairs if np.isfinite(z[pair])]
-        beyond = sum(value > STANDS_OUT for value in known)
-        share = beyond / len(known) if known else None
-        sentences.append(
-            f"{beyond} of {len(known)} pairs lie more than {STANDS_OUT:.0f} standard deviations "
-            "beyond chance."
-        )
-    if share is None:
+    told = [
+        one
+        for one in (_calibrated(subject.title(scores.label), scores, pairs), _tested(scores, pairs))
+        if one is not None
+    ] or [one for one in (_standing_out(scores, pairs),) if one is not None]
+    if not told:
         return None
+    share = told[0][0]
     verdict = "most" if share > 0.5 else "some" if share > 0 else "none"
-    return Answer(verdict, LEADS[verdict], " ".join(sentences))
+    return Answer(verdict, LEADS[verdict], " ".join(text for _, text in told))
+
+
+def _calibrated(title: str, scores: Scores, pairs: Pairs) -> tuple[float, str] | None:
+    left = _known(scores.calibrated, pairs)
+    if not left:
+        return None
+    raw = [float(scores.values[pair]) for pair in pairs]
+    above = sum(value > 0 for value in left)
+    text = (
+        f"{above} of {len(left)} pairs stay above the level that 5 % of relabellings reach; "
+        f"the median {title} goes from {number(median(raw))} to {number(median(left))}."
+    )
+    return above / len(left), text
+
+
+def _tested(scores: Scores, pairs: Pairs) -> tuple[float, str] | None:
+    q = _known(scores.q_value(), pairs)
+    beyond = sum(value < RATE for value in q)
+    return (beyond / len(q), f"{beyond} of {len(q)} have q < {RATE}.") if q else None
+
+
+def _standing_out(scores: Scores, pairs: Pairs) -> tuple[float, str] | None:
+    sign = -1 if lower_is_closer(scores) else 1
+    z = _known(scores.z(), pairs)
+    beyond = sum(value * sign > STANDS_OUT for value in z)
+    text = (
+        f"{beyond} of {len(z)} pairs lie more than {STANDS_OUT:.0f} standard deviations "
+        "beyond chance."
+    )
+    return (beyond / len(z), text) if z else None
+
+
+def _known(array: Array | None, pairs: Pairs) -> list[float]:
+    return [] if array is None else [float(array[p]) for p in pairs if np.isfinite(array[p])]

@@ -12,12 +12,12 @@ from consilience.report.words import p_text
 LEVEL = 0.05
 VERDICTS = {
     "data": (
-        "Shared training data explain agreement beyond shared architecture {where}, and not shown "
-        "the other way round."
+        "Shared training data explain agreement beyond shared architecture {where}; "
+        "the reverse is not shown."
     ),
     "architecture": (
-        "Shared architecture explains agreement beyond shared training data {where}, and not "
-        "shown the other way round."
+        "Shared architecture explains agreement beyond shared training data {where}; "
+        "the reverse is not shown."
     ),
     "both": "Shared training data and shared architecture each explain agreement {where}.",
     "neither": (

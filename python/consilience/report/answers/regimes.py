@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from consilience.report.answers.answer import Finding, Line
 from consilience.report.figures.regimes import evidence
-from consilience.report.subject import Subject
-from consilience.report.words import direction
+from consilience.report.subject import Subject, leading
+from consilience.report.words import direction, opening
 from consilience.study.result import StudyResult
 
 # the difference is outside minus inside
@@ -17,21 +19,24 @@ LEADS = {
 
 
 def finding(result: StudyResult) -> Finding | None:
-    """Judge by the interval of the mean difference."""
-    found = result.analyses.get("regimes") or []
-    found = [found] if isinstance(found, dict) else found
+    """Judge by the interval of the mean difference, for each two sets the leading metric."""
+    subject = Subject(result.parts[0])
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in leading(result.analyses.get("regimes"), subject.cast.headline):
+        found.setdefault((one["inside_name"], one["outside_name"]), one)
     if not found:
         return None
-    subject = Subject(result.parts[0])
-    first = found[0]
-    lead = LEADS[direction(first.get("low"), first.get("high"))].format(
-        inside=first["inside_name"], outside=first["outside_name"]
-    )
+    leads = [
+        LEADS[direction(one.get("low"), one.get("high"))].format(
+            inside=opening(inside), outside=opening(outside)
+        )
+        for (inside, outside), one in found.items()
+    ]
     lines = tuple(
         Line(
-            f"{one['inside_name']}, {one['outside_name']}" if len(found) > 1 else "",
+            f"{inside}; {outside}" if len(found) > 1 else "",
             f"Mean {subject.title(one['label'])} {evidence(one)}.",
         )
-        for one in found
+        for (inside, outside), one in found.items()
     )
-    return Finding("In and out of distribution?", lead, lines)
+    return Finding("In and out of distribution?", " ".join(leads), lines)

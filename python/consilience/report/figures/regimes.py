@@ -7,7 +7,7 @@ from typing import Any
 
 from consilience.report.figure import Exhibit, Figure, Table, columns
 from consilience.report.static import GREY
-from consilience.report.subject import Subject
+from consilience.report.subject import Subject, leading
 from consilience.report.tables import stem_of
 from consilience.report.text import number
 from consilience.report.words import interval_text, p_text
@@ -21,9 +21,8 @@ LEDE = (
 
 def exhibits(result: StudyResult) -> list[Exhibit]:
     """Return one exhibit with a figure per comparison of two sets of samples."""
-    found = result.analyses.get("regimes") or []
-    found = [found] if isinstance(found, dict) else found
     subject = Subject(result.parts[0])
+    found = leading(result.analyses.get("regimes"), subject.cast.headline)
     figures = tuple(_figure(subject, one, i) for i, one in enumerate(found) if one.get("pairs"))
     if not figures:
         return []

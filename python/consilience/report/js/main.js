@@ -44,19 +44,22 @@ function start() {
     setTimeout(run, 0);
   }
   function enqueue(jobs) {
-    if (!jobs.length) { if (!running) state("ready"); return; }
     queue = jobs;
+    if (!jobs.length && !running) state("ready");
+    if (!jobs.length) return;
     if (running) return;
     running = true;
     state("drawing");
     setTimeout(run, 0);
   }
+  // A part counts as drawn when its last figure stands: a reader may leave it before.
   function show(which) {
     current = which;
-    if (drawn.has(which)) { enqueue([]); return; }
-    const first = !drawn.size;
-    drawn.add(which);
-    enqueue([...perPart[which], ...(first ? common : [])]);
+    const jobs = [];
+    for (const [key, made] of [[which, perPart[which]], ["common", common]]) {
+      if (!drawn.has(key)) jobs.push(...made, () => drawn.add(key));
+    }
+    enqueue(jobs);
   }
   function again() {
     drawn.clear();

@@ -1,0 +1,111 @@
+"""The graph terms of all models, every sample's neighbours taken from its own half."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from consilience.needs import EdgeNeed, GraphNeed
+from consilience.terms import Floats, Graph, Indices, ListTerms
+
+if TYPE_CHECKING:
+    from consilience._evaluate import Terms
+
+
+T = TypeVar("T")
+
+
+class Shared(NamedTuple):
+    """What of `GraphTerms` row scores are made of, each (n_samples,)."""
+
+    overlap: Indices
+    products: Floats
+
+
+def wide_enough(k: int, n_samples: int) -> int:
+    """Return how long lists must be to hold k neighbours of the own half.
+
+    But for one row in a thousand: their number in a list is binomial.
+    """
+    return min(n_samples - 1, 2 * k + math.ceil(3.2 * math.sqrt(2 * k) + 6))
+
+
+class Halved:
+    """What `Terms` gives of graphs, for two halves at once that do not know of each other.
+
+    Lists come from the wide lists of `terms`; a row that holds too few of its own half, about
+    one in a thousand, is filled with others of that half at random, along edges of value 0.
+    """
+
+    def __init__(self, terms: Terms, in_second: Indices, seed: int) -> None:
+        self._terms, self._half, self._seed = terms, in_second, seed
+        self.n_samples, self.ops, self.name = terms.n_samples, terms.ops, terms.name
+        self._cache: dict[Hashable, Any] = {}
+
+    def graph(self, m: int, need: GraphNeed) -> Graph:
+        """Return the graph of model m, neighbours of either half in it."""
+        return self._once(("graph", m, need), lambda: self._graph(m, need))
+
+    def edges(self, m: int, need: EdgeNeed) -> Floats:
+        """Return the inner products along its edges."""
+        return self._once(("edges", m, need), lambda: self._edges(m, need))
+
+    def graph_terms(self, a: int, b: int, need: GraphNeed | EdgeNeed) -> Shared:
+        """Return sums over the edges that the graphs of a and b share."""
+        return self._once(("graph_terms", a, b, need), lambda: self._shared(a, b, need))
+
+    def list_terms(self, a: int, b: int, need: GraphNeed, **wanted: bool) -> ListTerms:
+        """Return comparisons of the ordered neighbour lists of a and b."""
+        return self.ops.list_terms(self.graph(a, need), self.graph(b, need), **wanted)
+
+    def _once(self, key: Hashable, make: Callable[[], T]) -> T:
+        if key not in self._cache:
+            self._cache[key] = make()
+        return self._cache[key]  # type: ignore[no-any-return]
+
+    def _shared(self, a: int, b: int, need: GraphNeed | EdgeNeed) -> Shared:
+        if not isinstance(need, EdgeNeed):
+            x, y = self.graph(a, need), self.graph(b, need)
+            return Shared(*self.ops.overlap_terms(x, y, None, None))
+        e, f = self.edges(a, need), self.edges(b, need)
+        if a == b:
+            return Shared(np.full(len(e), need.graph.k), (e * e).sum(axis=1))
+        x, y = self.graph(a, need.graph), self.graph(b, need.graph)
+        return Shared(*self.ops.overlap_terms(x, y, e, f))
+
+    def _wide(self, need: GraphNeed) -> GraphNeed:
+        return replace(need, k=wide_enough(need.k, self.n_samples))
+
+    def _places(self, m: int, need: GraphNeed) -> Indices:
+        """Return where in the wide lists the chosen entries stand, -1 where filled."""
+        wide = self._terms.graph(m, self._wide(need))
+        return self._once(
+            ("places", m, need), lambda: self.ops.lists_within(wide, self._half, need.k)
+        )
+
+    def _edges(self, m: int, need: EdgeNeed) -> Floats:
+        places = self._places(m, need.graph)
+        wide = self._terms.edges(m, replace(need, graph=self._wide(need.graph)))
+        return np.where(places >= 0, _chosen(wide, places), 0.0)
+
+    def _graph(self, m: int, need: GraphNeed) -> Graph:
+        wide = self._terms.graph(m, self._wide(need))
+        places = self._places(m, need)
+        indices = _chosen(wide.indices, places)
+        distances = _chosen(wide.distances, places)
+        rng = np.random.default_rng([self._seed, m])
+        for i in np.flatnonzero(places[:, -1] < 0):
+            filled = places[i] < 0
+            others = np.setdiff1d(np.flatnonzero(self._half == self._half[i]), wide.indices[i])
+            others = np.setdiff1d(others, [i])
+            indices[i, filled] = rng.choice(others, int(filled.sum()), replace=False)
+            distances[i, filled] = wide.distances[i, -1]
+        return Graph(indices, distances)
+
+
+def _chosen(values: Any, places: Indices) -> Any:
+    return np.take_along_axis(values, np.maximum(places, 0), axis=1)

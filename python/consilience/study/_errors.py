@@ -1,0 +1,179 @@
+"""Standard errors of scores, from what their metrics say of rows and pairs of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from consilience._evaluate import Terms
+from consilience._halved import Halved, wide_enough
+from consilience._validate import Embedding
+from consilience.inference.dependence import (
+    HALVINGS,
+    SUBSET_SAMPLES,
+    SUBSETS,
+    added_by_dependence,
+    dependent_std_error,
+    halves,
+)
+from consilience.metrics._registry import Score
+from consilience.needs import EdgeNeed, GraphNeed, Need
+from consilience.terms import Floats
+
+Intervals = Literal["auto", "subsample"]
+INTERVALS = ("auto", "subsample")
+LEAST_IN_HALF = 8
+RESCORED = 16
+
+Cell = tuple[int, ...]
+# A metric with its settings, and the cells whose error is wanted with their scores.
+Wanted = tuple[Any, dict[Cell, Score]]
+
+
+def wider_needs(metrics: Iterable[Any], n_samples: int) -> Iterator[Need]:
+    """Yield the graphs whose lists are long enough to hold the neighbours of a random half."""
+    for metric in metrics:
+        half = _halved(metric, n_samples)
+        if half is None:
+            continue
+        for need in half.needs():
+            graph = need.graph if isinstance(need, EdgeNeed) else need
+            wide = replace(graph, k=max(graph.k, wide_enough(graph.k, n_samples)))
+            yield replace(need, graph=wide) if isinstance(need, EdgeNeed) else wide
+
+
+def std_errors(wanted: Sequence[Wanted], terms: Terms, mode: Intervals | None) -> list[Floats]:
+    """Return, for each metric, the standard error of each of its cells (nan where unknown)."""
+    found = [np.full(len(cells), np.nan) for _, cells in wanted]
+    if mode is None:
+        return found
+    for (metric, cells), errors in zip(wanted, found, strict=True):
+        if metric.dependence == "none":
+            errors[:] = [_error(metric, terms, cell, score) for cell, score in cells.items()]
+    for dependence, added in (("lists", _added_by_lists), ("subsets", _added_by_subsets)):
+        chosen = [at for at, (metric, _) in enumerate(wanted) if metric.dependence == dependence]
+        extra = added([wanted[at] for at in chosen], terms)
+        for at, of_cells in zip(chosen, extra, strict=True):
+            metric, cells = wanted[at]
+            found[at][:] = [
+                _row_error(metric, terms, cell, added)
+                for cell, added in zip(cells, of_cells, strict=True)
+            ]
+    if mode == "subsample":
+        missing = [at for at, errors in enumerate(found) if np.isnan(errors).all()]
+        rescored = _by_rescoring([wanted[at] for at in missing], terms)
+        for at, errors in zip(missing, rescored, strict=True):
+            found[at] = errors
+    return found
+
+
+def _models(cell: Cell) -> tuple[int, int]:
+    return cell[0], cell[-1]
+
+
+def _error(metric: Any, terms: Terms, cell: Cell, score: Score) -> float:
+    """Return the error of a score made of independent rows, or of pairs of them."""
+    a, b = _models(cell)
+    of_pairs = metric.pair_error(terms, a, b, score)
+    if of_pairs is not None:
+        return float(of_pairs)
+    rows = metric.influence(terms, a, b)
+    return np.nan if rows is None else dependent_std_error(rows, 0.0)
+
+
+def _row_error(metric: Any, terms: Terms, cell: Cell, added: float) -> float:
+    rows = metric.influence(terms, *_models(cell))
+    return np.nan if rows is None or np.isnan(added) else dependent_std_error(rows, added)
+
+
+def _halved(metric: Any, n_samples: int) -> Any:
+    """Return the settings for one half of the samples, or None if the halves are too small."""
+    size = n_samples // 2
+    if metric.dependence != "lists" or size < LEAST_IN_HALF:
+        return None
+    half = metric.among(size, n_samples)
+    graphs = (n.graph if isinstance(n, EdgeNeed) else n for n in half.needs())
+    if any(not isinstance(g, GraphNeed) or g.k > size - 2 for g in graphs):
+        return None
+    return half
+
+
+def _added_by_lists(wanted: Sequence[Wanted], terms: Terms) -> list[Floats]:
+    """Return what dependence adds to each variance: half of what it adds at half the size."""
+    n = terms.n_samples
+    settings = [_halved(metric, n) for metric, _ in wanted]
+    sums = [np.zeros(len(cells)) for _, cells in wanted]
+    if any(half is not None for half in settings):
+        for draw, (first, second) in enumerate(halves(n, n // 2, HALVINGS)):
+            in_half = np.zeros(n, dtype=np.int64)  # if n is odd, one is in no half but counts
+            in_half[second] = 1
+            halved = Halved(terms, in_half, draw)
+            for half, (_, cells), total in zip(settings, wanted, sums, strict=True):
+                if half is None:
+                    total[:] = np.nan
+                    continue
+                for c, cell in enumerate(cells):
+                    rows = half.influence(halved, *_models(cell))
+                    if rows is not None:
+                        total[c] += added_by_dependence(rows[first], rows[second])
+    else:
+        sums = [np.full(len(cells), np.nan) for _, cells in wanted]
+    return [total / HALVINGS * (n // 2) / n for total in sums]
+
+
+def _added_by_subsets(wanted: Sequence[Wanted], terms: Terms) -> list[Floats]:
+    n = terms.n_samples
+    size = min(n // 2, SUBSET_SAMPLES)
+
+    def added(metric: Any, of: tuple[Terms, Terms], cell: Cell, _: Score) -> float:
+        first, second = (metric.influence(one, *_models(cell)) for one in of)
+        return added_by_dependence(first, second)
+
+    return [total * size / n for total in _over_subsets(wanted, terms, size, SUBSETS, added)]
+
+
+def _by_rescoring(wanted: Sequence[Wanted], terms: Terms) -> list[Floats]:
+    """Return standard errors from scores of random halves: they differ as two sets would."""
+    size = terms.n_samples // 2
+
+    def squared(metric: Any, of: tuple[Terms, Terms], cell: Cell, _: Score) -> float:
+        first, second = (metric.score(one, *_models(cell)).value for one in of)
+        return float(first - second) ** 2 / 4.0
+
+    return [np.sqrt(v) for v in _over_subsets(wanted, terms, size, RESCORED, squared)]
+
+
+def _over_subsets(
+    wanted: Sequence[Wanted],
+    terms: Terms,
+    size: int,
+    count: int,
+    compare: Callable[[Any, tuple[Terms, Terms], Cell, Score], float],
+) -> list[Floats]:
+    """Return the mean of a comparison of two disjoint subsets; nan where one is not defined."""
+    n = terms.n_samples
+    sums = [np.zeros(len(cells)) for _, cells in wanted]
+    if not wanted or size < LEAST_IN_HALF:
+        return [np.full(len(total), np.nan) for total in sums]
+    settings = [metric.among(size, n) for metric, _ in wanted]
+    needs = tuple(dict.fromkeys(need for metric in settings for need in metric.needs()))
+    pairs = sorted({_models(cell) for _, cells in wanted for cell in cells})
+    for subsets in halves(n, size, count):
+        parts = tuple(
+            Terms([_rows(s, chosen) for s in terms.sets], terms.ops, needs, pairs)
+            for chosen in subsets
+        )
+        for metric, (_, cells), total in zip(settings, wanted, sums, strict=True):
+            for c, (cell, score) in enumerate(cells.items()):
+                try:
+                    total[c] += compare(metric, parts, cell, score)  # type: ignore[arg-type]
+                except ValueError:  # not defined for so few samples
+                    total[c] = np.nan
+    return [total / count for total in sums]
+
+
+def _rows(embedding: Embedding, chosen: Any) -> Embedding:
+    return replace(embedding, values=embedding.values[chosen, :])
