@@ -83,13 +83,13 @@ pet() {
 }
 
 esm-if1() {
-  environment esm-if1 fair-esm==2.0.0 'biotite<1' torch_geometric
+  environment esm-if1 fair-esm==2.0.0 biotite==1.6.0 torch_geometric
   check esm-if1 test_esm_if1.py
 }
 
 # Its torchvision has to fit torch, else pip takes a newer torch with 4 GB of CUDA.
 esm3() {
-  environment esm3 esm==3.2.1 httpx
+  environment esm3 torchvision==0.28.0 esm==3.2.1 httpx
   check esm3 test_esm3.py
 }
 

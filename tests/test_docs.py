@@ -359,8 +359,8 @@ def test_the_model_of_the_example_embeds_the_dataset_of_the_example(run_block):
     assert isinstance(samples, Samples)
     assert len(samples) == 7
     batches = list(embed_samples("letters", samples, batch_size=3))
-    assert [len(ids) for ids, _ in batches] == [3, 3, 1]
-    rows = np.concatenate([rows for _, rows in batches])
+    assert [len(ids) for ids, *_ in batches] == [3, 3, 1]
+    rows = np.concatenate([rows for _, rows, _ in batches])
     carbon = "ABC".index("C")
     assert rows[:, carbon].tolist() == samples.labels["n_carbons"].tolist()
     assert rows.sum() == rows[:, carbon].sum()

@@ -11,9 +11,9 @@ import numpy as np
 
 from consilience._validate import Embedding, as_embeddings
 from consilience.backends import Backend, Channel, PairTable, select
-from consilience.backends._offsets import to_host
 from consilience.backends.base import sampled_pairs
 from consilience.inference.blocks import Block, block_samples
+from consilience.inference.permutation import of_ranks
 from consilience.needs import (
     EdgeNeed,
     GraphNeed,
@@ -85,6 +85,8 @@ class Terms:
 
     def centered_rows(self, a: int, view: View) -> Floats:
         """Return the prepared rows of model a about their mean, in NumPy float64."""
+        from consilience.backends._offsets import to_host
+
         X = to_host(self.values(a, view)).astype(np.float64)
         return np.asarray(X - X.mean(axis=0))
 
@@ -304,6 +306,14 @@ class Terms:
             ),
         )
 
+    def rank_mantel(self, b: int, need: RankNeed) -> MantelTerms:
+        """Return what permutation moments need of the ranks in b, less their mean."""
+        ranks = self.ranks(b, need)
+        return self._once(  # type: ignore[no-any-return]
+            ("rank mantel", b, need.graph.view, need.graph.distance),
+            lambda: of_ranks(ranks.columns, ranks.squares, ranks.block),
+        )
+
     def _alike(self, need: RankNeed) -> list[RankNeed]:
         return [
             other
@@ -332,6 +342,8 @@ class Terms:
             rows = np.zeros((len(chosen), self.n_samples))
             np.put_along_axis(rows, lists, weights, axis=1)
             return Block(rows[:, chosen])
+        from consilience.backends._offsets import to_host
+
         X = to_host(self.values(a, need.view)[chosen, :]).astype(np.float64)
         X = X - X.mean(axis=0)
         if isinstance(need, MomentNeed):

@@ -16,8 +16,8 @@ import numpy as np
 
 from consilience.terms import Floats, Indices
 
-HALVINGS = 32
-SUBSETS = 24
+HALVINGS = 24
+SUBSETS = 20
 SUBSET_SAMPLES = 128
 
 

@@ -13,7 +13,7 @@ from consilience._relabelled import Relabelled
 from consilience._validate import check_choice, check_integer
 from consilience.inference.cubic import skewness
 from consilience.inference.laws import Law, PearsonThree
-from consilience.inference.permutation import mantel_moments, of_ranks
+from consilience.inference.permutation import mantel_moments
 from consilience.metrics._graph import mean_over_rows, proportional
 from consilience.metrics._mantel import with_skewness
 from consilience.metrics._registry import Dependence, MetricSettings, Null, Score, metric
@@ -56,8 +56,7 @@ class InformationImbalance(MetricSettings):
 
     def _mantel(self, terms: Any, a: int, b: int) -> tuple[MantelTerms, MantelTerms]:
         (need,) = self.needs()
-        ranks = terms.ranks(b, need)
-        return terms.mantel(a, need.graph), of_ranks(ranks.columns, ranks.squares, ranks.block)
+        return terms.mantel(a, need.graph), terms.rank_mantel(b, need)
 
     def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
         """Return a law of minus the score, with the skewness of a block."""

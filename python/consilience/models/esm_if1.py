@@ -13,7 +13,7 @@ from consilience.models._registry import model
 from consilience.models._scatter import stand_in_for_torch_scatter
 from consilience.models._weights import check_version, plain_weights, weights_file
 
-INSTALL = "pip install torch torch_geometric fair-esm==2.0.0 'biotite<1', in its own environment"
+INSTALL = "pip install torch torch_geometric biotite fair-esm==2.0.0"
 
 
 @model(
@@ -39,6 +39,7 @@ def load(*, checkpoint: str, device: str) -> InverseFolding:
     """Load the settings and tensors in the file, and nothing else that may be pickled there."""
     check_version("fair-esm", "2.", INSTALL)
     stand_in_for_torch_scatter()
+    _old_name_in_biotite()
     from esm.pretrained import load_model_and_alphabet_core
 
     path = weights_file(checkpoint, "the ESM project publishes it")
@@ -47,6 +48,14 @@ def load(*, checkpoint: str, device: str) -> InverseFolding:
         raise ValueError(f"{path.name} is of another model than ESM-IF1")
     network, alphabet = load_model_and_alphabet_core(path.stem, saved)
     return InverseFolding(network.encoder.to(device).eval(), alphabet, device)
+
+
+def _old_name_in_biotite() -> None:
+    """Give a function the name that it had before biotite 1, by which fair-esm imports it."""
+    import biotite.structure as structure
+
+    if not hasattr(structure, "filter_backbone"):
+        structure.filter_backbone = structure.filter_peptide_backbone
 
 
 class InverseFolding:

@@ -11,6 +11,7 @@ import pytest
 from consilience import models
 from consilience.datasets import Backbone, Samples
 from consilience.models._scatter import stand_in_for_torch_scatter
+from consilience.models.esm_if1 import _old_name_in_biotite
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("torch_geometric", reason="torch_geometric is not installed")
@@ -66,6 +67,7 @@ def rows_of(name, *chains, **options):
 @pytest.fixture(scope="module")
 def case(tmp_path_factory):
     stand_in_for_torch_scatter()
+    _old_name_in_biotite()
     import esm
     from esm.inverse_folding.gvp_transformer import GVPTransformerModel
 

@@ -18,7 +18,7 @@ def unrooted_layout(edges: Sequence[Edge], n_leaves: int) -> Floats:
     """Return x, y of every node, (n_nodes, 2), with branches as long as the tree has them.
 
     Each subtree first gets a wedge as wide as its share of the leaves (equal angle,
-    felsenstein2004), which never crosses. Subtrees are then turned so that the gaps between
+    [felsenstein2004]_), which never crosses. Subtrees are then turned so that the gaps between
     them, as seen from each inner node, are equal (equal daylight), as long as nothing crosses.
     """
     n_nodes = len(edges) + 1

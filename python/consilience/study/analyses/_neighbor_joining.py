@@ -1,4 +1,4 @@
-"""Neighbour joining (saitou1987), in the form of studier1988."""
+"""Neighbour joining [saitou1987]_, in the form of [studier1988]_."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def neighbor_joining(distances: ArrayLike) -> tuple[Edge, ...]:
     :math:`(r - 2)\,d_{ij} - \sum_k d_{ik} - \sum_k d_{jk}` is joined, the first such pair in
     order if several are. Exact on the path lengths of any tree. A negative length is set to 0
     and what it lacks taken from the sister branch, so that the distance of the two is kept
-    (kuhner1994). O(n³).
+    [kuhner1994]_. O(n³).
 
     Parameters
     ----------

@@ -55,7 +55,7 @@ def spearman(
 
     The interval is :math:`\tanh(\operatorname{artanh}\rho \pm 1.96\,
     \sqrt{(1 + \rho^2/2)/(n-3)})`, the Fisher transform with the variance of Bonett and Wright
-    (bonett2000). At :math:`|\rho| = 1` the transform is infinite and is taken half of the
+    [bonett2000]_. At :math:`|\rho| = 1` the transform is infinite and is taken half of the
     smallest step inside. The p-value counts the orders of y with :math:`|\rho|` at least the
     one seen: all n! up to n = 8, else seeded draws, (1 + count) / (draws + 1).
 
@@ -104,7 +104,7 @@ def spearman_of_pairs(
     r"""Rank correlation of two scores over all pairs of m models.
 
     Pairs that share a model are not independent. The p-value therefore relabels the models of
-    B (mantel1967), all m! ways up to m = 8, and the interval is the jackknife over models:
+    B [mantel1967]_, all m! ways up to m = 8, and the interval is the jackknife over models:
     Fisher's transform without each model in turn, Student's t with m - 1 degrees of freedom.
 
     Parameters

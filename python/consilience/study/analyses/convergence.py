@@ -101,7 +101,7 @@ def convergence(
 
     References
     ----------
-    edamadaka2025, bonett2000
+    [edamadaka2025]_, [bonett2000]_
     """
     check_names(scores, names)
     judged = _judged(scores, names, performance)

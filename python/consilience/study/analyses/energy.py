@@ -37,7 +37,7 @@ def energy_mae(truth_ev: ArrayLike, predicted_ev: ArrayLike, compositions: Array
 
     References
     ----------
-    edamadaka2025
+    [edamadaka2025]_
 
     Examples
     --------

@@ -83,7 +83,7 @@ def layers(
 
     The terms of each layer are made once for all pairs. The best of many pairs is high by
     selection alone: it is calibrated by relabelling the samples of model b, the same way for
-    all of its layers, and taking the highest score over all pairs each time (groger2026).
+    all of its layers, and taking the highest score over all pairs each time [groger2026]_.
 
     Parameters
     ----------

@@ -106,7 +106,7 @@ def sample_map(
 
     References
     ----------
-    mcinnes2018
+    [mcinnes2018]_
     """
     X = np.asarray(X)
     if X.ndim != 2 or len(X) < 3:
@@ -150,7 +150,7 @@ def model_map(
     r"""Map of models by classical scaling of their distances.
 
     The two leading axes of :math:`-\tfrac12 J D^{\circ 2} J`, J the centring matrix
-    (torgerson1952). A neighbourhood method such as UMAP means nothing for a few dozen models.
+    [torgerson1952]_. A neighbourhood method such as UMAP means nothing for a few dozen models.
     `explained` is the share of those two eigenvalues in the sum of all absolute eigenvalues.
 
     Parameters
@@ -172,7 +172,7 @@ def model_map(
 
     References
     ----------
-    torgerson1952
+    [torgerson1952]_
     """
     d = np.asarray(distances, dtype=np.float64)
     check_distances(d)

@@ -87,7 +87,7 @@ def explain(
     Pairs that share a model are not independent, so models and not pairs are permuted: a factor
     is first rid of what the other factors say (residuals of its indicator), the models of that
     residual are relabelled, and the absolute partial correlation, a monotone function of
-    :math:`|t|`, is compared (double semi-partialling, dekker2007). All m! relabellings up to
+    :math:`|t|`, is compared (double semi-partialling, [dekker2007]_). All m! relabellings up to
     m = 8, else seeded draws.
 
     Parameters
@@ -110,7 +110,7 @@ def explain(
 
     References
     ----------
-    dekker2007, mantel1967
+    [dekker2007]_, [mantel1967]_
     """
     if not factors:
         raise ValueError("`factors` is empty: name what may explain the scores")

@@ -77,7 +77,7 @@ def compare_regimes(
 
     Pairs that share a model are not independent, so the models are the units. With D the mean
     difference over pairs and :math:`D_{-a}` that without model a, each of the m models has the
-    jackknife pseudo-value :math:`w_a = mD - (m-1)D_{-a}`; their mean is D (arvesen1969). The
+    jackknife pseudo-value :math:`w_a = mD - (m-1)D_{-a}`; their mean is D [arvesen1969]_. The
     interval is Student's t of the pseudo-values with m - 1 degrees of freedom. The p-value
     flips their signs, all :math:`2^m` ways up to m = 14, else by seeded draws. Where differences
     come from the models, :math:`\mu + u_a + u_b`, pseudo-values are independent and the test of
@@ -107,7 +107,7 @@ def compare_regimes(
 
     References
     ----------
-    edamadaka2025, arvesen1969
+    [edamadaka2025]_, [arvesen1969]_
     """
     check_names(inside, names_in)
     check_names(outside, names_out)

@@ -78,7 +78,7 @@ def tree(scores: Scores, names: Sequence[str]) -> Tree:
 
     References
     ----------
-    edamadaka2025, saitou1987, lin1991, endres2003
+    [edamadaka2025]_, [saitou1987]_, [lin1991]_, [endres2003]_
     """
     if scores.kind == "single":
         raise ValueError(f"{scores.label!r} is a score of single models; a tree needs pairs")
@@ -120,8 +120,8 @@ def profile_distances(values: ArrayLike) -> Floats:
     .. math:: d(P, Q) = \sqrt{\tfrac12 D(P \Vert M) + \tfrac12 D(Q \Vert M)},\quad
        M = \tfrac12 (P + Q)
 
-    with D the Kullback-Leibler divergence in bits, so that d is a metric in [0, 1] (lin1991,
-    endres2003); likewise for columns, and the result is the mean of the two. For a symmetric
+    with D the Kullback-Leibler divergence in bits, so that d is a metric in [0, 1] ([lin1991]_,
+    [endres2003]_); likewise for columns, and the result is the mean of the two. For a symmetric
     score they are the same. Models that agree equally with everyone are at distance 0.
 
     Parameters
