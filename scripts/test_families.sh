@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests the adapters of models whose libraries cannot live together, each with its library in an
 # environment of its own: scripts/test_families.sh [FAMILY ...]
-# Families: transformers mace orb uma equiformer pet esm-if1 esm3. All take about 10 GB and 15 minutes.
+# Families: transformers mace orb uma equiformer pet esm-if1 esm3. With KEEP=1 they take about 13 GB, and 15 to 20 minutes.
 # FAMILY_ENVIRONMENTS names the folder of the environments, KEEP=0 removes each after its tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -289,7 +289,7 @@ class Terms:
         """Return, per sample, the sum of the ranks in b of its first k neighbours in a."""
         ks = self._once(("rank ks", need), lambda: self._rank_ks(need))
         sources = self._once(("rank sources", b), lambda: self._rank_sources(b))
-        return self.ranks(b, need).sums[sources.index(a), :, ks.index(need.graph.k)]  # type: ignore[no-any-return]
+        return self.ranks(b, need).sums[sources.index(a), :, ks.index(need.graph.k)]
 
     def ranks(self, b: int, need: RankNeed) -> RankTerms:
         """Return sums of the ranks in b, of all lists and of the whole matrix."""

@@ -112,7 +112,7 @@ class Relabelled:
     def joint(self, a: int, b: int, need: JointNeed) -> Floats:
         """Return the two nearest distances in the joint space of a and b, (n, 2)."""
         sets = [self.values(m, need.view) for m in (a, b)]
-        return self.ops.joint_nearest(sets, [(0, 1)])[0]
+        return np.asarray(self.ops.joint_nearest(sets, [(0, 1)])[0])
 
     def rank_sums(self, a: int, b: int, need: RankNeed) -> Floats:
         """Return, per sample, the sum of the ranks in b of its first k neighbours in a."""

@@ -98,7 +98,11 @@ class ArrayBackend:
         return out
 
     def rank_counts(
-        self, X: Any, sources: Sequence[Graph], ks: Sequence[int], sample: Sequence[int] = ()
+        self,
+        X: Any,
+        sources: Sequence[Graph],
+        ks: Sequence[int],
+        sample: Sequence[int] | Indices = (),
     ) -> RankTerms:
         xp = array_namespace(X)
         X = xp.astype(X, xp.float64)

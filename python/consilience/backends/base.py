@@ -87,7 +87,11 @@ class Backend(Protocol):
         """Return the two nearest distances in each pair's joint space, (n_pairs, n, 2)."""
 
     def rank_counts(
-        self, X: Any, sources: Sequence[Graph], ks: Sequence[int], sample: Sequence[int] = ()
+        self,
+        X: Any,
+        sources: Sequence[Graph],
+        ks: Sequence[int],
+        sample: Sequence[int] | Indices = (),
     ) -> RankTerms:
         """Return sums of ranks in X over the first k neighbours, and sums of all ranks."""
 

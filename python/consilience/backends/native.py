@@ -157,7 +157,11 @@ class NativeBackend:
             )
 
     def rank_counts(
-        self, X: Any, sources: Sequence[Graph], ks: Sequence[int], sample: Sequence[int] = ()
+        self,
+        X: Any,
+        sources: Sequence[Graph],
+        ks: Sequence[int],
+        sample: Sequence[int] | Indices = (),
     ) -> RankTerms:
         self._check_memory(
             "rank_counts", _core.rank_counts_bytes(len(X), X.shape[1], self.n_threads)

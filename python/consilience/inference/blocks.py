@@ -35,13 +35,13 @@ class Block:
         rows = A.sum(axis=1) / (m - 2.0)
         centered = A - rows[:, None] - rows[None, :] + A.sum() / ((m - 1.0) * (m - 2.0))
         np.fill_diagonal(centered, 0.0)
-        return centered
+        return np.asarray(centered)
 
     @cached_property
     def double_centered(self) -> Floats:
         """Return H K H."""
         rows = self.values.mean(axis=1)
-        return self.values - rows[:, None] - rows[None, :] + self.values.mean()
+        return np.asarray(self.values - rows[:, None] - rows[None, :] + self.values.mean())
 
     @cached_property
     def hollow(self) -> Floats:
@@ -58,7 +58,7 @@ class Block:
         A = self.values - mean
         np.fill_diagonal(A, 0.0)
         scale = np.sqrt((A * A).sum() / (m * (m - 1.0)))
-        return A / scale if scale > 0.0 else A
+        return np.asarray(A / scale) if scale > 0.0 else A
 
     @cached_property
     def u_terms(self) -> CubicTerms:

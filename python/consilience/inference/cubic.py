@@ -91,7 +91,7 @@ def skewness(A: CubicTerms, B: CubicTerms) -> float:
     variance = second - first * first
     if not variance > 1e-14 * second:
         return 0.0
-    return (third - 3.0 * first * second + 2.0 * first**3) / variance**1.5
+    return float((third - 3.0 * first * second + 2.0 * first**3) / variance**1.5)
 
 
 def moment(A: CubicTerms, B: CubicTerms, order: int) -> float:
@@ -110,7 +110,7 @@ def _distinct(A: CubicTerms, order: int) -> Floats:
     """Return M_p for all partitions p."""
     graphs, inversion = _inversion(order)
     products = np.array([math.prod(A.sums[name] for name in graph) for graph in graphs])
-    return inversion @ products
+    return np.asarray(inversion @ products)
 
 
 @functools.cache

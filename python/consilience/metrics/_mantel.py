@@ -35,6 +35,6 @@ def with_skewness(
     if score.null is None or score.null.std is None:
         return None
     _, variance = mantel_moments(*whole, n)
-    _, symmetric = mantel_moments(*(symmetric_part(part) for part in whole), n)
+    _, symmetric = mantel_moments(symmetric_part(whole[0]), symmetric_part(whole[1]), n)
     share = min(symmetric / variance, 1.0) ** 1.5 if variance > 0.0 else 0.0
     return PearsonThree(score.null.mean, score.null.std, skew * share)

@@ -75,7 +75,7 @@ class InformationImbalance(MetricSettings):
 
     def best(self, terms: Any, a: int, b: int) -> float:
         """Return the score of identical sets."""
-        return (self.k + 1.0) / terms.n_samples
+        return float((self.k + 1.0) / terms.n_samples)
 
     def among(self, n_samples: int, n_all: int) -> InformationImbalance:
         """Return the settings that ask the same of fewer samples."""

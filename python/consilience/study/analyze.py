@@ -109,10 +109,14 @@ def regimes(inside: Part, outside: Part) -> list[dict[str, Any]]:
         ]
         if len(names) < 3:
             raise ValueError(f"{inside.name} and {outside.name} share fewer than three models")
-        pair = [part.matrix.subset(names).scores[label] for part in (inside, outside)]
         found.append(
             analyses.compare_regimes(
-                *pair, names, names, inside_name=inside.title, outside_name=outside.title
+                inside.matrix.subset(names).scores[label],
+                outside.matrix.subset(names).scores[label],
+                names,
+                names,
+                inside_name=inside.title,
+                outside_name=outside.title,
             ).to_json()
         )
     return found

@@ -185,8 +185,9 @@ class ScoreMatrix:
         """Yield one mapping per cell, with the columns of `to_dataframe`."""
         scores = self._find(label)
         low, high = scores.interval() or (None, None)
-        arrays = (scores.values, scores.null_mean, scores.null_std, scores.z(), low, high)
-        arrays += (scores.p_value, scores.q_value(), scores.calibrated)
+        null = (scores.null_mean, scores.null_std, scores.z())
+        chance = (scores.p_value, scores.q_value(), scores.calibrated)
+        arrays = (scores.values, *null, low, high, *chance)
         for a, b in scores.cells():
             numbers = (scores.at(array, a, b) for array in arrays)
             model_b = None if scores.kind == "single" else self.names[b]

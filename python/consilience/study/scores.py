@@ -140,12 +140,11 @@ class Scores:
         chosen = np.asarray(positions, dtype=np.intp)
         at = (chosen,) if self.kind == "single" else np.ix_(chosen, chosen)
         arrays = {name: getattr(self, name) for name in OPTIONAL}
-        return replace(
-            self,
-            values=self.values[at],
-            details={name: array[at] for name, array in self.details.items()},
-            **{name: None if array is None else array[at] for name, array in arrays.items()},
-        )
+        changed: dict[str, Any] = {
+            name: None if array is None else array[at] for name, array in arrays.items()
+        }
+        details = {name: array[at] for name, array in self.details.items()}
+        return replace(self, values=self.values[at], details=details, **changed)
 
     def interval(self, level: float = 0.95) -> tuple[Array, Array] | None:
         """Return the normal interval of each score, clipped to the bounds, or None."""

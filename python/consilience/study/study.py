@@ -55,7 +55,7 @@ class Study:
         """Run a plan (a file, a mapping, or a StudyPlan) in a folder, or what is left of it."""
         from consilience.study.run import run_study
 
-        run_study(_as_plan(plan), folder, workers=workers, say=say)
+        run_study(_as_plan(plan), Path(folder), workers=workers, say=say)
         return cls(folder)
 
     def add(
