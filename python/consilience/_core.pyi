@@ -51,7 +51,7 @@ def rank_counts(
     *,
     sources: Sequence[_Indices],
     ks: Sequence[int],
-    sample: Sequence[int],
+    sample: Sequence[int] | NDArray[np.int64],
     n_threads: int,
 ) -> tuple[_Floats, _Floats, _Floats, _Floats]: ...
 def rank_counts_bytes(n_samples: int, n_features: int, n_threads: int) -> int: ...
