@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from consilience._validate import Embedding, as_embeddings
+from consilience._validate import Embedding, as_embeddings, check_choice
 from consilience.backends import Backend, Channel, PairTable, select
 from consilience.backends.base import sampled_pairs
 from consilience.inference.blocks import Block, block_samples
@@ -416,3 +417,20 @@ def score_one(metric: Any, X: Any, **run: Any) -> Any:
     terms = terms_of((("X", X),), metric.needs(), [(0, 0)], **run)
     metric.check(terms)
     return metric.score(terms, 0)
+
+
+def metric_with(name: str, settings: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return what is registered of a metric, and the metric with its settings."""
+    from consilience.metrics import METRICS
+
+    check_choice(name, "metric", METRICS)
+    registered = METRICS[name]
+    try:
+        return registered, registered.settings_type(**settings)
+    except TypeError as error:
+        if "unexpected keyword" not in str(error):
+            raise
+        known = list(inspect.signature(registered.settings_type).parameters)
+        raise ValueError(
+            f"{name!r} has no setting {str(error).rpartition(' ')[2]}, but {known}"
+        ) from error

@@ -102,12 +102,14 @@ def influence_of_products(a: Floats, b: Floats, value: float, aa: float, bb: flo
 def pair_std_error(h: Floats, n: int, diagonal: Floats | None = None) -> float:
     r"""Return the standard error of the mean of h over the pairs of n samples.
 
-    Hoeffding's variance of a mean over pairs, with its parts estimated from the m samples of h:
+    Hoeffding's variance of a mean over pairs [hoeffding1948]_:
 
     .. math:: \frac{4 (n - 2) \zeta_1 + 2 \zeta_2}{n (n - 1)}, \qquad
         \zeta_1 = \mathrm{Var}\, E[h \mid i], \qquad \zeta_2 = \mathrm{Var}\, h
 
-    where the variance of the means of rows of h estimates ζ₁ + (ζ₂ - ζ₁) / (m - 1).
+    with ζ₁ and ζ₂ solved from the variances of h and of its row means over m samples, whose
+    expectations are :math:`\zeta_2 - (4 (m-2) \zeta_1 + 2 \zeta_2) / (m (m-1))` and
+    :math:`(m-2) (\zeta_2 + (m-4) \zeta_1) / (m-1)^2`.
 
     Parameters
     ----------
@@ -121,10 +123,13 @@ def pair_std_error(h: Floats, n: int, diagonal: Floats | None = None) -> float:
     np.fill_diagonal(off, 0.0)
     mean = off.sum() / (m * (m - 1.0))
     rows = off.sum(axis=1) / (m - 1.0)
-    spread = ((off - mean) ** 2).sum() - m * mean * mean
-    second = spread / (m * (m - 1.0) - 1.0)
+    pairs = m * (m - 1.0)
+    of_pairs = (((off - mean) ** 2).sum() - m * mean * mean) / pairs
     if diagonal is not None:
         rows = rows + diagonal
-    first = (float(rows.var(ddof=1)) - second / (m - 1.0)) / (1.0 - 1.0 / (m - 1.0))
-    variance = (4.0 * (n - 2.0) * max(first, 0.0) + 2.0 * second) / (n * (n - 1.0))
-    return float(np.sqrt(variance))
+    of_rows = float(rows.var(ddof=1)) * (m - 1.0) ** 2 / (m - 2.0)
+    coefficients = [[m - 4.0, 1.0], [-4.0 * (m - 2.0) / pairs, 1.0 - 2.0 / pairs]]
+    first, second = np.linalg.solve(coefficients, [of_rows, of_pairs])
+    if first < 0.0:
+        first, second = 0.0, of_pairs
+    return float(np.sqrt((4.0 * (n - 2.0) * first + 2.0 * second) / (n * (n - 1.0))))

@@ -104,6 +104,11 @@ class MetricSettings:
         """Return the standard error of a score that is, to first order, a mean over pairs."""
         return None
 
+    @property
+    def unit(self) -> float:
+        """Return what a score is counted in: scores of fewer samples compare in units."""
+        return 1.0
+
     def among(self, n_samples: int, n_all: int) -> Self:
         """Return the settings that ask the same of fewer samples: k in proportion."""
         return self

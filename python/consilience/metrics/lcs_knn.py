@@ -36,9 +36,14 @@ class LcsKnn(GraphSettings):
         lengths = terms.ops.list_draws(x, y, orders, lcs=True).lcs / terms.n_samples
         return np.asarray(lengths / self.k if self.relative else lengths)
 
+    @property
+    def unit(self) -> float:
+        """Return the length that a list has."""
+        return 1.0 if self.relative else float(self.k)
+
     def best(self, terms: Any, a: int, b: int) -> float:
         """Return the score of identical sets."""
-        return 1.0 if self.relative else float(self.k)
+        return self.unit
 
 
 @metric(

@@ -77,6 +77,8 @@ def _models(cell: Cell) -> tuple[int, int]:
 def _error(metric: Any, terms: Terms, cell: Cell, score: Score) -> float:
     """Return the error of a score made of independent rows, or of pairs of them."""
     a, b = _models(cell)
+    if terms.n_samples < LEAST_IN_HALF:
+        return np.nan
     of_pairs = metric.pair_error(terms, a, b, score)
     if of_pairs is not None:
         return float(of_pairs)
@@ -121,7 +123,10 @@ def _added_by_lists(wanted: Sequence[Wanted], terms: Terms) -> list[Floats]:
                         total[c] += added_by_dependence(rows[first], rows[second])
     else:
         sums = [np.full(len(cells), np.nan) for _, cells in wanted]
-    return [total / HALVINGS * (n // 2) / n for total in sums]
+    return [
+        total / HALVINGS * (n // 2) / n * (1.0 if half is None else metric.unit / half.unit) ** 2
+        for total, half, (metric, _) in zip(sums, settings, wanted, strict=True)
+    ]
 
 
 def _added_by_subsets(wanted: Sequence[Wanted], terms: Terms) -> list[Floats]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import inspect
 import platform
 import time
 import warnings
@@ -13,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from consilience._evaluate import Terms, terms_of
+from consilience._evaluate import Terms, metric_with, terms_of
 from consilience._validate import check_choice, check_integer
-from consilience.metrics import METRICS, PRESETS
+from consilience.metrics import PRESETS
 from consilience.metrics._registry import Registered, Score
 from consilience.study._errors import INTERVALS, Intervals, std_errors, wider_needs
 from consilience.study._nulls import NULL_MODES, Chance, NullMode
@@ -218,17 +217,7 @@ def _columns(metrics: Iterable[Request] | None, preset: str | None) -> list[_Col
 
 
 def _column(label: str, name: str, settings: Mapping[str, Any]) -> _Column:
-    check_choice(name, "metric", METRICS)
-    registered = METRICS[name]
-    try:
-        return _Column(label, registered, registered.settings_type(**settings))
-    except TypeError as error:
-        if "unexpected keyword" not in str(error):
-            raise
-        known = list(inspect.signature(registered.settings_type).parameters)
-        raise ValueError(
-            f"{name!r} has no setting {str(error).rpartition(' ')[2]}, but {known}"
-        ) from error
+    return _Column(label, *metric_with(name, settings))
 
 
 def _feasible(
