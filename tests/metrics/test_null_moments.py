@@ -21,6 +21,13 @@ CLOSED_FORM = [
         lambda X, Y: reference.distance_correlation(X, Y, unbiased=True),
     ),
     ("rsa", {}, reference.rsa),
+    ("hsic", {}, reference.hsic),
+    ("hsic", {"unbiased": False}, lambda X, Y: reference.hsic(X, Y, unbiased=False)),
+    (
+        "information_imbalance",
+        {"k": 2},
+        lambda X, Y: reference.information_imbalance(X, Y, k=2)[0],
+    ),
 ]
 
 
@@ -50,11 +57,12 @@ def test_the_null_of_mutual_knn_is_k_over_n_minus_one():
     assert score.null_mean[0, 1] == pytest.approx(7 / 39, rel=1e-12)
 
 
-def test_the_standard_error_of_mutual_knn_is_that_of_its_rows(paired):
+def test_the_standard_error_of_mutual_knn_is_that_of_its_rows_and_their_dependence(paired):
     X, Y = paired
     m = cs.compare({"a": X, "b": Y}, metrics=[("mutual_knn", {"k": 5})], progress=False)
     (score,) = m.scores.values()
     A, B = reference.graphs(X, Y, 5)
     rows = [len(set(a) & set(b)) / 5 for a, b in zip(A, B, strict=True)]
-    expected = np.std(rows, ddof=1) / np.sqrt(len(rows))
-    assert score.std_error[0, 1] == pytest.approx(expected, rel=1e-12)
+    of_rows = np.std(rows, ddof=1) / np.sqrt(len(rows))
+    # Rows decide who is a neighbour in other rows: the mean varies more than they do.
+    assert of_rows <= score.std_error[0, 1] < 3.0 * of_rows
