@@ -269,3 +269,30 @@ def test_a_distance_ranks_the_smallest_pair_as_most_alike(make_study):
     assert extremes.startswith("A and B are the most alike.")
     assert "The least alike, A and C:" in extremes
     assert company.startswith("B is most like the others, C least.")
+
+
+@pytest.mark.parametrize(
+    ("baseline", "lead"),
+    [
+        (0.05, "Models agree more with each other than with any baseline."),
+        (0.35, "Across modalities, models agree no more than with the best baseline."),
+        (0.55, "Models agree no more with each other than with the best baseline."),
+    ],
+)
+def test_agreement_is_held_against_what_baselines_reach(make_study, baseline, lead):
+    result = make_study()
+    part = result.parts[0]
+    scores = part.matrix.scores["cknna"]
+    values = np.array(scores.values)
+    facts = [dict(model) for model in part.models]
+    # a and b read strings and agree at .8; c reads graphs and agrees with them at .31 and .36
+    for place, kind in enumerate(["string", "string", "graph", "baseline"]):
+        facts[place].update(modality=kind, baseline=kind == "baseline")
+    values[:3, :3] = [[1, 0.8, 0.31], [0.8, 1, 0.36], [0.31, 0.36, 1]]
+    values[3, :3] = values[:3, 3] = baseline
+    changed = dataclasses.replace(scores, values=values)
+    matrix = dataclasses.replace(part.matrix, scores={**part.matrix.scores, "cknna": changed})
+    part = dataclasses.replace(part, matrix=matrix, models=tuple(facts))
+    found = told(dataclasses.replace(result, parts=(part,)))["More than a baseline?"]
+    assert found.startswith(lead)
+    assert f"{baseline:.2f}" in found or f"{baseline:.3f}" in found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from consilience.report.answers import (
+    baselines,
     calibration,
     convergence,
     dimensions,
@@ -25,6 +26,7 @@ QUESTIONS: tuple[tuple[str, Question, dict[str, str]], ...] = (
     ("Do better models agree more?", convergence.answer, convergence.VERDICTS),
     ("Do modalities agree?", modality.answer, modality.VERDICTS),
     ("Is it more than chance?", calibration.answer, calibration.VERDICTS),
+    ("More than a baseline?", baselines.answer, baselines.VERDICTS),
     ("Data or architecture?", explained.answer, explained.VERDICTS),
     ("Do larger models agree more?", scaling.answer, scaling.VERDICTS),
     ("How many dimensions?", dimensions.answer, dimensions.VERDICTS),
