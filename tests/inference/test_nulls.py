@@ -261,7 +261,9 @@ def test_lower_scores_are_closer_where_they_are(models):
 
 def test_identical_sets_are_calibrated_to_1(models):
     twins = {"a": models["a"], "b": models["a"] @ np.eye(5)[::-1]}
-    for score in cs.compare(twins, EVERY, intervals=None).scores.values():
+    # Who is nobody's neighbour is in no cycle, not even with itself.
+    metrics = [metric for metric in EVERY if metric[0] != "cycle_knn"]
+    for score in cs.compare(twins, metrics, intervals=None).scores.values():
         assert score.calibrated[0, 1] == pytest.approx(1.0, abs=1e-9), score.label
 
 

@@ -2,41 +2,43 @@ r"""Standard errors of means over rows that depend on each other.
 
 A row of a neighbour score depends on other rows: they decide who its neighbours are. The variance
 of a mean over rows is that of the rows, divided by n, and what their dependence adds. The first is
-measured on all rows. The second comes from random halves of the samples, each with neighbours of
-its own: two such scores are independent, so half their squared difference estimates the whole
-variance at that size without bias, and the rows' share of it is known there too.
+measured on all rows. The second comes from disjoint random subsets of the samples, each with
+neighbours of its own: their scores are independent, so their variance estimates the whole variance
+at that size without bias, and the rows' share of it is known there too.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from consilience.terms import Floats, Indices
 
-HALVINGS = 24
-SUBSETS = 20
+# Halves of all samples, drawn this often: a standard error then varies by an eighth.
+HALVINGS = 32
+# Subsets scored in all, at most so many of them disjoint at a time, of so many samples.
+SUBSETS = 48
+SUBSETS_AT_A_TIME = 8
 SUBSET_SAMPLES = 128
 
 
-def halves(n_samples: int, size: int, count: int) -> Iterator[tuple[Indices, Indices]]:
-    """Yield pairs of disjoint, seeded, random subsets of `size` samples each."""
+def disjoint(n_samples: int, size: int, parts: int, count: int) -> Iterator[list[Indices]]:
+    """Yield `count` times as many disjoint, seeded, random subsets of `size` samples each."""
     for draw in range(count):
         words = np.random.Philox(key=2, counter=[0, 0, 0, draw]).random_raw(n_samples)
         order = np.argsort(words, kind="stable")
-        yield np.sort(order[:size]), np.sort(order[size : 2 * size])
+        yield [np.sort(order[part * size : (part + 1) * size]) for part in range(parts)]
 
 
-def added_by_dependence(first: Floats, second: Floats) -> float:
-    """Return what dependence adds to the variance of the mean of as many rows as one half has.
+def added_by_dependence(parts: Sequence[Floats]) -> float:
+    """Return what dependence adds to the variance of the mean of as many rows as a part has.
 
-    first, second : scores of the rows of two disjoint halves
+    parts : scores of the rows of disjoint subsets, each scored by itself
     """
-    difference = float(first.mean() - second.mean())
-    of_rows = sum(float(rows.var(ddof=1)) / len(rows) for rows in (first, second))
-    return (difference * difference - of_rows) / 2.0
+    whole = float(np.var([rows.mean() for rows in parts], ddof=1))
+    return whole - float(np.mean([rows.var(ddof=1) / len(rows) for rows in parts]))
 
 
 def dependent_std_error(rows: Floats, added: float) -> float:

@@ -103,7 +103,7 @@ def layer_max(
     registered, chosen = metric_with(metric, settings or {})
     if registered.kind == "single":
         raise ValueError(f"`metric` must compare two sets, and {metric!r} is of one")
-    if not a_layers or not b_layers:
+    if len(a_layers) == 0 or len(b_layers) == 0:
         raise ValueError("`a_layers` and `b_layers` must hold at least one layer each")
     named = [(f"a_layers[{i}]", X) for i, X in enumerate(a_layers)]
     named += [(f"b_layers[{j}]", X) for j, X in enumerate(b_layers)]

@@ -90,7 +90,7 @@ class MetricSettings:
         )
 
     def best(self, terms: Any, a: int, b: int) -> float:
-        """Return the score of identical sets."""
+        """Return the closest score there can be, that of identical sets as a rule."""
         return 1.0
 
     def influence(self, terms: Any, a: int, b: int) -> Floats | None:

@@ -15,9 +15,10 @@ from consilience.inference.dependence import (
     HALVINGS,
     SUBSET_SAMPLES,
     SUBSETS,
+    SUBSETS_AT_A_TIME,
     added_by_dependence,
     dependent_std_error,
-    halves,
+    disjoint,
 )
 from consilience.metrics._registry import Score
 from consilience.needs import EdgeNeed, GraphNeed, Need
@@ -26,7 +27,7 @@ from consilience.terms import Floats
 Intervals = Literal["auto", "subsample"]
 INTERVALS = ("auto", "subsample")
 LEAST_IN_HALF = 8
-RESCORED = 16
+RESCORED = 32  # halves of which a metric that is no mean is scored anew
 
 Cell = tuple[int, ...]
 # A metric with its settings, and the cells whose error is wanted with their scores.
@@ -109,7 +110,7 @@ def _added_by_lists(wanted: Sequence[Wanted], terms: Terms) -> list[Floats]:
     settings = [_halved(metric, n) for metric, _ in wanted]
     sums = [np.zeros(len(cells)) for _, cells in wanted]
     if any(half is not None for half in settings):
-        for draw, (first, second) in enumerate(halves(n, n // 2, HALVINGS)):
+        for draw, (first, second) in enumerate(disjoint(n, n // 2, 2, HALVINGS)):
             in_half = np.zeros(n, dtype=np.int64)  # if n is odd, one is in no half but counts
             in_half[second] = 1
             halved = Halved(terms, in_half, draw)
@@ -120,7 +121,7 @@ def _added_by_lists(wanted: Sequence[Wanted], terms: Terms) -> list[Floats]:
                 for c, cell in enumerate(cells):
                     rows = half.influence(halved, *_models(cell))
                     if rows is not None:
-                        total[c] += added_by_dependence(rows[first], rows[second])
+                        total[c] += added_by_dependence((rows[first], rows[second]))
     else:
         sums = [np.full(len(cells), np.nan) for _, cells in wanted]
     return [
@@ -133,9 +134,8 @@ def _added_by_subsets(wanted: Sequence[Wanted], terms: Terms) -> list[Floats]:
     n = terms.n_samples
     size = min(n // 2, SUBSET_SAMPLES)
 
-    def added(metric: Any, of: tuple[Terms, Terms], cell: Cell, _: Score) -> float:
-        first, second = (metric.influence(one, *_models(cell)) for one in of)
-        return added_by_dependence(first, second)
+    def added(metric: Any, parts: Sequence[Terms], cell: Cell) -> float:
+        return added_by_dependence([metric.influence(part, *_models(cell)) for part in parts])
 
     return [total * size / n for total in _over_subsets(wanted, terms, size, SUBSETS, added)]
 
@@ -144,9 +144,9 @@ def _by_rescoring(wanted: Sequence[Wanted], terms: Terms) -> list[Floats]:
     """Return standard errors from scores of random halves: they differ as two sets would."""
     size = terms.n_samples // 2
 
-    def squared(metric: Any, of: tuple[Terms, Terms], cell: Cell, _: Score) -> float:
-        first, second = (metric.score(one, *_models(cell)).value for one in of)
-        return float(first - second) ** 2 / 4.0
+    def squared(metric: Any, parts: Sequence[Terms], cell: Cell) -> float:
+        values = [metric.score(part, *_models(cell)).value for part in parts]
+        return float(np.var(values, ddof=1)) * size / terms.n_samples
 
     return [np.sqrt(v) for v in _over_subsets(wanted, terms, size, RESCORED, squared)]
 
@@ -156,9 +156,9 @@ def _over_subsets(
     terms: Terms,
     size: int,
     count: int,
-    compare: Callable[[Any, tuple[Terms, Terms], Cell, Score], float],
+    compare: Callable[[Any, Sequence[Terms], Cell], float],
 ) -> list[Floats]:
-    """Return the mean of a comparison of two disjoint subsets; nan where one is not defined."""
+    """Return the mean of a comparison of disjoint subsets; nan where one is not defined."""
     n = terms.n_samples
     sums = [np.zeros(len(cells)) for _, cells in wanted]
     if not wanted or size < LEAST_IN_HALF:
@@ -166,18 +166,20 @@ def _over_subsets(
     settings = [metric.among(size, n) for metric, _ in wanted]
     needs = tuple(dict.fromkeys(need for metric in settings for need in metric.needs()))
     pairs = sorted({_models(cell) for _, cells in wanted for cell in cells})
-    for subsets in halves(n, size, count):
-        parts = tuple(
+    at_a_time = min(n // size, SUBSETS_AT_A_TIME)
+    repeats = -(-count // at_a_time)
+    for subsets in disjoint(n, size, at_a_time, repeats):
+        parts = [
             Terms([_rows(s, chosen) for s in terms.sets], terms.ops, needs, pairs)
             for chosen in subsets
-        )
+        ]
         for metric, (_, cells), total in zip(settings, wanted, sums, strict=True):
-            for c, (cell, score) in enumerate(cells.items()):
+            for c, cell in enumerate(cells):
                 try:
-                    total[c] += compare(metric, parts, cell, score)  # type: ignore[arg-type]
+                    total[c] += compare(metric, parts, cell)
                 except ValueError:  # not defined for so few samples
                     total[c] = np.nan
-    return [total / count for total in sums]
+    return [total / repeats for total in sums]
 
 
 def _rows(embedding: Embedding, chosen: Any) -> Embedding:
