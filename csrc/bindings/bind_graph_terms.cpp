@@ -121,10 +121,9 @@ void bind_graph_terms(py::module_& m) {
         const auto make = [&](bool wanted) { return Vector(wanted ? permutations.shape(0) : 0); };
         Vector shares = make(jaccard), cycles = make(cycle), lengths = make(lcs),
                edits = make(edit);
-        const ListDraws out{jaccard ? shares.mutable_data() : nullptr,
-                            cycle ? cycles.mutable_data() : nullptr,
-                            lcs ? lengths.mutable_data() : nullptr,
-                            edit ? edits.mutable_data() : nullptr};
+        const ListDraws out{
+            jaccard ? shares.mutable_data() : nullptr, cycle ? cycles.mutable_data() : nullptr,
+            lcs ? lengths.mutable_data() : nullptr, edit ? edits.mutable_data() : nullptr};
         {
           const py::gil_scoped_release no_gil;
           list_draws(x, y, permutations.data(), permutations.shape(0), run, out);

@@ -29,8 +29,7 @@ void bind_rank_counts(py::module_& m) {
           seen[i] = true;
         }
         const Run run = run_on(n_threads);
-        Vector sums(
-            {static_cast<index_t>(sources.size()), n, static_cast<index_t>(ks.size())});
+        Vector sums({static_cast<index_t>(sources.size()), n, static_cast<index_t>(ks.size())});
         Vector columns(n), squares(n);
         Matrix block({n_sample, n_sample});
         const RankTerms out{sums.mutable_data(), columns.mutable_data(), squares.mutable_data(),
@@ -41,8 +40,7 @@ void bind_rank_counts(py::module_& m) {
         }
         return py::make_tuple(sums, columns, squares, block);
       },
-      "X"_a.noconvert(), py::kw_only(), "sources"_a.noconvert(), "ks"_a, "sample"_a,
-      "n_threads"_a);
+      "X"_a.noconvert(), py::kw_only(), "sources"_a.noconvert(), "ks"_a, "sample"_a, "n_threads"_a);
   m.def("rank_counts_bytes", &rank_counts_bytes, "n_samples"_a, "n_features"_a, "n_threads"_a);
 }
 

@@ -232,8 +232,8 @@ class Relabelled {
         jaccard += static_cast<double>(shared) / static_cast<double>(x_.k + y_.k - shared);
       }
       if (out.lcs && shared > 0) {
-        lcs += static_cast<double>(
-            longest_common_subsequence(place_, list_.data(), y_.k, scratch_));
+        lcs +=
+            static_cast<double>(longest_common_subsequence(place_, list_.data(), y_.k, scratch_));
       }
       place_.clear(x_.row(i), x_.k);
       if (out.edit) {

@@ -140,8 +140,7 @@ class RowOrder {
 };
 
 struct Worker {
-  explicit Worker(index_t n)
-      : products(rows_at_a_time(n) * n), order(n), ranks(n), columns(n, 0) {}
+  explicit Worker(index_t n) : products(rows_at_a_time(n) * n), order(n), ranks(n), columns(n, 0) {}
   std::vector<double> products;
   RowOrder order;
   std::vector<std::int32_t> ranks;  // of all samples seen from one row, doubled: ties count half
@@ -216,8 +215,8 @@ class Counter {
 }  // namespace
 
 void rank_counts(const Embedding& X, const std::vector<NeighborLists>& sources,
-                 const std::vector<index_t>& ks, const std::vector<index_t>& sample,
-                 const Run& run, const RankTerms& out) {
+                 const std::vector<index_t>& ks, const std::vector<index_t>& sample, const Run& run,
+                 const RankTerms& out) {
   const index_t n = X.n_samples, n_ks = static_cast<index_t>(ks.size());
   assert(n_ks > 0 && std::is_sorted(ks.begin(), ks.end()));
   const Counter counter(X, run);

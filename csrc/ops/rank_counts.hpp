@@ -23,8 +23,8 @@ struct RankTerms {
   double* block;
 };
 void rank_counts(const Embedding& X, const std::vector<NeighborLists>& sources,
-                 const std::vector<index_t>& ks, const std::vector<index_t>& sample,
-                 const Run& run, const RankTerms& out);
+                 const std::vector<index_t>& ks, const std::vector<index_t>& sample, const Run& run,
+                 const RankTerms& out);
 
 index_t rank_counts_bytes(index_t n_samples, index_t n_features, int n_threads);
 

@@ -16,12 +16,11 @@ import numpy as np
 
 from consilience.terms import Floats, Indices
 
-# Halves of all samples, drawn this often: a standard error then varies by an eighth.
-HALVINGS = 32
-# Subsets scored in all, at most so many of them disjoint at a time, of so many samples.
-SUBSETS = 48
-SUBSETS_AT_A_TIME = 8
+# Degrees of freedom of the variance between subsets: a standard error then varies by a seventh.
+FREEDOM = 24
+# Subsets that are scored anew: as many samples, and at most so many subsets at a time.
 SUBSET_SAMPLES = 128
+SUBSETS_AT_A_TIME = 8
 
 
 def disjoint(n_samples: int, size: int, parts: int, count: int) -> Iterator[list[Indices]]:

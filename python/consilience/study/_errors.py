@@ -12,9 +12,8 @@ from consilience._evaluate import Terms
 from consilience._halved import Halved, wide_enough
 from consilience._validate import Embedding
 from consilience.inference.dependence import (
-    HALVINGS,
+    FREEDOM,
     SUBSET_SAMPLES,
-    SUBSETS,
     SUBSETS_AT_A_TIME,
     added_by_dependence,
     dependent_std_error,
@@ -27,7 +26,6 @@ from consilience.terms import Floats
 Intervals = Literal["auto", "subsample"]
 INTERVALS = ("auto", "subsample")
 LEAST_IN_HALF = 8
-RESCORED = 32  # halves of which a metric that is no mean is scored anew
 
 Cell = tuple[int, ...]
 # A metric with its settings, and the cells whose error is wanted with their scores.
@@ -110,7 +108,7 @@ def _added_by_lists(wanted: Sequence[Wanted], terms: Terms) -> list[Floats]:
     settings = [_halved(metric, n) for metric, _ in wanted]
     sums = [np.zeros(len(cells)) for _, cells in wanted]
     if any(half is not None for half in settings):
-        for draw, (first, second) in enumerate(disjoint(n, n // 2, 2, HALVINGS)):
+        for draw, (first, second) in enumerate(disjoint(n, n // 2, 2, FREEDOM)):
             in_half = np.zeros(n, dtype=np.int64)  # if n is odd, one is in no half but counts
             in_half[second] = 1
             halved = Halved(terms, in_half, draw)
@@ -119,13 +117,18 @@ def _added_by_lists(wanted: Sequence[Wanted], terms: Terms) -> list[Floats]:
                     total[:] = np.nan
                     continue
                 for c, cell in enumerate(cells):
-                    rows = half.influence(halved, *_models(cell))
-                    if rows is not None:
+                    try:
+                        rows = half.influence(halved, *_models(cell))
+                    except ValueError:  # not defined on these halves
+                        rows = None
+                    if rows is None:
+                        total[c] = np.nan
+                    else:
                         total[c] += added_by_dependence((rows[first], rows[second]))
     else:
         sums = [np.full(len(cells), np.nan) for _, cells in wanted]
     return [
-        total / HALVINGS * (n // 2) / n * (1.0 if half is None else metric.unit / half.unit) ** 2
+        total / FREEDOM * (n // 2) / n * (1.0 if half is None else metric.unit / half.unit) ** 2
         for total, half, (metric, _) in zip(sums, settings, wanted, strict=True)
     ]
 
@@ -137,7 +140,7 @@ def _added_by_subsets(wanted: Sequence[Wanted], terms: Terms) -> list[Floats]:
     def added(metric: Any, parts: Sequence[Terms], cell: Cell) -> float:
         return added_by_dependence([metric.influence(part, *_models(cell)) for part in parts])
 
-    return [total * size / n for total in _over_subsets(wanted, terms, size, SUBSETS, added)]
+    return [total * size / n for total in _over_subsets(wanted, terms, size, added)]
 
 
 def _by_rescoring(wanted: Sequence[Wanted], terms: Terms) -> list[Floats]:
@@ -148,14 +151,13 @@ def _by_rescoring(wanted: Sequence[Wanted], terms: Terms) -> list[Floats]:
         values = [metric.score(part, *_models(cell)).value for part in parts]
         return float(np.var(values, ddof=1)) * size / terms.n_samples
 
-    return [np.sqrt(v) for v in _over_subsets(wanted, terms, size, RESCORED, squared)]
+    return [np.sqrt(v) for v in _over_subsets(wanted, terms, size, squared)]
 
 
 def _over_subsets(
     wanted: Sequence[Wanted],
     terms: Terms,
     size: int,
-    count: int,
     compare: Callable[[Any, Sequence[Terms], Cell], float],
 ) -> list[Floats]:
     """Return the mean of a comparison of disjoint subsets; nan where one is not defined."""
@@ -167,7 +169,7 @@ def _over_subsets(
     needs = tuple(dict.fromkeys(need for metric in settings for need in metric.needs()))
     pairs = sorted({_models(cell) for _, cells in wanted for cell in cells})
     at_a_time = min(n // size, SUBSETS_AT_A_TIME)
-    repeats = -(-count // at_a_time)
+    repeats = -(-FREEDOM // (at_a_time - 1))
     for subsets in disjoint(n, size, at_a_time, repeats):
         parts = [
             Terms([_rows(s, chosen) for s in terms.sets], terms.ops, needs, pairs)
