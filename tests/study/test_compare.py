@@ -136,3 +136,96 @@ def test_a_bar_counts_all_the_work(models, capsys):
 def test_bad_requests(models, request_, error, message):
     with pytest.raises(error, match=message):
         cs.compare(models, **request_)
+
+
+# ---- an earlier comparison ---------------------------------------------------------------
+
+SOME = ["cknna", ("information_imbalance", {"k": 5}), "lcs_knn", "cca", "id_correlation", "twonn"]
+ARRAYS = ("values", "null_mean", "null_std", "std_error", "p_value", "calibrated")
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """The pairs that are scored, by metric."""
+    seen = []
+    for entry in {METRICS[m if isinstance(m, str) else m[0]] for m in SOME}:
+        settings = entry.settings_type
+        score = settings.score
+
+        def count(self, terms, *models, score=score, name=entry.name):
+            if terms.n_samples == 120:  # not the subsets that errors come from
+                seen.append((name, *(terms.name(m) for m in models)))
+            return score(self, terms, *models)
+
+        monkeypatch.setattr(settings, "score", count)
+    return seen
+
+
+def test_only_pairs_with_a_new_model_are_scored(models, counted):
+    earlier = cs.compare({name: models[name] for name in "ab"}, SOME)
+    counted.clear()
+    m = cs.compare({name: models[name] for name in "acb"}, SOME, previous=earlier)
+    assert counted
+    assert all("c" in scored[1:] for scored in counted)
+    assert counted.count(("twonn", "c")) == 1
+    assert sorted(s[1:] for s in counted if s[0] == "cca") == [("a", "c"), ("c", "b"), ("c", "c")]
+    assert len([s for s in counted if s[0] == "information_imbalance"]) == 5
+    whole = cs.compare({name: models[name] for name in "acb"}, SOME)
+    for label in whole.metrics:
+        for name in ARRAYS:
+            old, new = (getattr(x.scores[label], name) for x in (whole, m))
+            assert (old is None) == (new is None)
+            if old is not None:
+                assert_allclose(new, old, rtol=1e-9, atol=1e-12, err_msg=f"{label} {name}")
+        for name, array in whole.scores[label].details.items():
+            assert_allclose(m.scores[label].details[name], array, rtol=1e-9)
+
+
+def test_nothing_is_scored_if_all_is_known_even_from_a_file(models, counted, tmp_path):
+    cs.compare(models, SOME).save(tmp_path / "m.json")
+    counted.clear()
+    earlier = cs.load(tmp_path / "m.json")
+    m = cs.compare(models, SOME, previous=earlier, progress=True)
+    assert counted == []
+    for label in m.metrics:
+        for name in ARRAYS:
+            assert_array_equal(getattr(m.scores[label], name), getattr(earlier.scores[label], name))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"null": "closed"}, {"permutations": 50}, {"seed": 1}, {"intervals": None}],
+    ids=lambda change: next(iter(change)),
+)
+def test_scores_with_other_nulls_are_not_taken_over(models, counted, change):
+    earlier = cs.compare(models, ["cca"])
+    counted.clear()
+    cs.compare(models, ["cca"], previous=earlier, **change)
+    assert len(counted) == 6
+
+
+def test_other_settings_or_widths_are_not_taken_over(models, counted):
+    earlier = cs.compare(models, ["cca"])
+    counted.clear()
+    again = {**models, "a": models["a"][:, :4]}
+    cs.compare(again, ["cca"], previous=earlier)
+    assert sorted(s[1:] for s in counted) == [("a", "a"), ("a", "b"), ("a", "c")]
+    counted.clear()
+    cs.compare(models, [("cca", {"rcond": 1e-5})], previous=earlier)
+    assert len(counted) == 6
+
+
+def test_scores_of_other_samples_are_refused(models):
+    earlier = cs.compare(models, ["cca"])
+    fewer = {name: X[:100] for name, X in models.items()}
+    with pytest.raises(ValueError, match="of 120 samples, the models have 100"):
+        cs.compare(fewer, ["cca"], previous=earlier)
+
+
+def test_a_subset_of_an_earlier_matrix_leaves_a_changed_model_out(models, counted):
+    earlier = cs.compare(models, ["cca", "twonn"]).subset(["c", "a"])
+    assert earlier.names == ("c", "a")
+    assert earlier.dims == (3, 6)
+    counted.clear()
+    cs.compare(models, ["cca", "twonn"], previous=earlier)
+    assert all("b" in scored[1:] for scored in counted)

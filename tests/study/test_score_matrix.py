@@ -382,3 +382,83 @@ def test_a_whole_file_with_a_missing_part_is_refused(matrix, tmp_path, monkeypat
     path = matrix.save(tmp_path / "m.json")
     with pytest.raises(ValueError, match=r"damaged score matrix \(lacks 'bounds'\)"):
         load(path)
+
+
+# ---- what chance would give --------------------------------------------------------------
+
+
+def test_p_q_and_calibrated(matrix):
+    p = [[NAN, 0.01, 0.04], [0.01, NAN, 0.03], [0.04, 0.03, NAN]]
+    calibrated = [[NAN, 0.4, 0.0], [0.4, NAN, 0.9], [0.0, 0.9, NAN]]
+    scores = pair_scores(p_value=p, calibrated=calibrated)
+    m = ScoreMatrix(("A", "B", "C"), 100, (4, 8, 16), {"cknna": scores})
+    assert_array_equal(m.p("cknna"), p)
+    assert_array_equal(m.calibrated("cknna"), calibrated)
+    # Three pairs, each once: 3 · 0.01, then 0.04 for the others.
+    expected = [[NAN, 0.03, 0.04], [0.03, NAN, 0.04], [0.04, 0.04, NAN]]
+    np.testing.assert_allclose(m.q("cknna"), expected)
+    record = next(iter(m.records("cknna")))
+    assert (record["p"], record["calibrated"]) == (0.01, 0.4)
+    assert record["q"] == pytest.approx(0.03)
+
+
+def test_q_of_a_directed_score_counts_both_ways():
+    scores = directed_scores()
+    p = [[NAN, 0.01, 0.5], [0.5, NAN, 0.5], [0.5, 0.5, NAN]]
+    q = type(scores)(**{**vars(scores), "p_value": p}).q_value()
+    assert q[0, 1] == pytest.approx(0.06)
+
+
+def test_a_score_without_a_null_has_no_p(matrix):
+    assert matrix.p("twonn") is None
+    assert matrix.q("twonn") is None
+    assert matrix.calibrated("twonn") is None
+
+
+@pytest.mark.parametrize("name", ["p_value", "calibrated"])
+def test_shares_outside_0_and_1_are_refused(name):
+    with pytest.raises(ValueError, match=rf"`{name}` must be in \[0, 1\]"):
+        pair_scores(**{name: [[NAN, 1.1, 0.0], [1.1, NAN, 0.0], [0.0, 0.0, NAN]]})
+
+
+def test_p_and_calibrated_are_kept_in_the_file(matrix, tmp_path):
+    p = [[NAN, 0.01, 1 / 3], [0.01, NAN, 0.03], [1 / 3, 0.03, NAN]]
+    m = ScoreMatrix(("A", "B", "C"), 9, (1, 1, 1), {"cknna": pair_scores(p_value=p)})
+    back = load(m.save(tmp_path / "m.json"))
+    assert_array_equal(back.p("cknna"), m.p("cknna"))
+    assert back.calibrated("cknna") is None
+
+
+def test_a_file_of_version_1_is_read(matrix, tmp_path):
+    from consilience.study._score_file import digest, dumps
+
+    path = matrix.save(tmp_path / "m.json")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for entry in content["body"]["scores"]:
+        del entry["p_value"], entry["calibrated"]
+    content["version"] = 1
+    content["sha256"] = digest(dumps(content["body"]))
+    path.write_text(json.dumps(content), encoding="utf-8")
+    back = load(path)
+    assert back.p("cknna") is None
+    assert_array_equal(back["cknna"], matrix["cknna"])
+
+
+def test_a_subset_keeps_what_is_known_of_the_models_in_it(matrix):
+    part = matrix.subset(["C <i>", "A"])
+    assert part.names == ("C <i>", "A")
+    assert part.dims == (16, 4)
+    assert part["cknna"].tolist() == [[1.0, 0.02], [0.02, 1.0]]
+    assert part["ii[k=1]"].tolist() == [[0.1, 0.6], [0.3, 0.1]]
+    assert part["twonn"].tolist() == [4.5, 2.0]
+    assert part.scores["cknna"].details["p_value"][0, 1] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("names", "error", "message"),
+    [(["A", "D"], KeyError, "no model 'D'"), (["A", "A"], ValueError, "more than once"),
+     ([], ValueError, "at least one model")],
+)  # fmt: skip
+def test_a_subset_of_unknown_models_is_refused(matrix, names, error, message):
+    with pytest.raises(error, match=message):
+        matrix.subset(names)
