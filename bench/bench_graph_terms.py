@@ -56,6 +56,45 @@ def test_ours(n_threads, timed, native, sized):
     assert_allclose(terms.products[:20], dense_products(x, y, e, f, range(20)), atol=1e-12)
 
 
+def test_overlap_and_products_alone_ours(n_threads, timed, native, sized):
+    n = sized(N)
+    x, y, e, f = inputs(n)
+    graphs = [Graph(lists, np.zeros(lists.shape)) for lists in (x, y)]
+    run = native(n_threads)
+    overlap, products = timed(
+        "ours", group(n), lambda: run.overlap_terms(*graphs, e, f), n_threads=n_threads, rounds=9
+    )
+    assert_array_equal(overlap, [len(set(a) & set(b)) for a, b in zip(x, y, strict=True)])
+    assert_allclose(products[:20], dense_products(x, y, e, f, range(20)), atol=1e-12)
+
+
+@pytest.mark.parametrize("comparison", ["jaccard", "cycle", "lcs", "edit"])
+def test_100_list_draws_ours(comparison, n_threads, timed, native, sized):
+    """Ordered lists of independent models, one relabelled 100 times."""
+    n = sized(N)
+    x, y = (Graph(lists, np.zeros(lists.shape)) for lists in map(lists_of(n), (0, 1)))
+    orders = np.stack([np.random.default_rng(seed).permutation(n) for seed in range(100)])
+    run = native(n_threads)
+    draws = timed(
+        "ours",
+        f"list_draws {comparison} n={n} k={K} draws=100",
+        lambda: getattr(run.list_draws(x, y, orders, **{comparison: True}), comparison),
+        n_threads=n_threads,
+        rounds=3,
+    )
+    other = y.relabelled(orders[0])
+    if comparison == "jaccard":
+        shared = run.overlap_terms(x, other, None, None)[0]
+        expected = (shared / (2 * K - shared)).sum()
+    else:
+        expected = getattr(run.list_terms(x, other, **{comparison: True}), comparison).sum()
+    assert_allclose(draws[0], expected, rtol=1e-12)
+
+
+def lists_of(n):
+    return lambda seed: neighbor_lists(n, K, seed)
+
+
 def test_scipy_sparse(n_threads, timed, sized):
     """The same sums by sparse matrices: intersection, products, row, column, reciprocal sums."""
     from scipy.sparse import csr_array
