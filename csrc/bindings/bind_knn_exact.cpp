@@ -9,7 +9,7 @@ void bind_knn_exact(py::module_& m) {
   m.def(
       "knn_exact",
       [](const py::array& X, index_t k, const std::string& distance, index_t row_start,
-         index_t row_stop, index_t tile, int n_threads) {
+         index_t row_stop, index_t tile, const std::optional<Matrix>& axes, int n_threads) {
         require_blas();
         const Embedding set = embedding(X, "X");
         require(k >= 1 && k < set.n_samples, "`k` must be in [1, n_samples)");
@@ -18,8 +18,15 @@ void bind_knn_exact(py::module_& m) {
                 "rows must be a non-empty range within n_samples");
         require(tile >= 1, "`tile` must be at least 1");
         require(distance == "l2" || distance == "ip", "`distance` must be 'l2' or 'ip'");
-        const KnnExactOptions options{k, distance == "l2" ? Distance::l2 : Distance::ip, row_start,
-                                      row_stop, tile};
+        KnnExactOptions options{k, distance == "l2" ? Distance::l2 : Distance::ip, row_start,
+                                row_stop, tile};
+        if (axes) {
+          require(axes->ndim() == 2 && axes->shape(0) == set.n_features && axes->shape(1) > 0 &&
+                      2 * axes->shape(1) <= set.n_features,
+                  "`axes` must be of shape (n_features, at most half as many)");
+          options.axes = axes->data();
+          options.n_axes = axes->shape(1);
+        }
         const Run run = run_on(n_threads);
         IndexMatrix indices({row_stop - row_start, k});
         Matrix distances({row_stop - row_start, k});
@@ -33,8 +40,9 @@ void bind_knn_exact(py::module_& m) {
         return py::make_tuple(indices, distances, judged);
       },
       "X"_a.noconvert(), py::kw_only(), "k"_a, "distance"_a, "row_start"_a, "row_stop"_a, "tile"_a,
-      "n_threads"_a);
-  m.def("knn_exact_bytes", &knn_exact_bytes, "n_samples"_a, "n_features"_a, "n_rows"_a, "k"_a);
+      "axes"_a.noconvert() = py::none(), "n_threads"_a);
+  m.def("knn_exact_bytes", &knn_exact_bytes, "n_samples"_a, "n_features"_a, "n_axes"_a, "n_rows"_a,
+        "k"_a);
 }
 
 }  // namespace consilience

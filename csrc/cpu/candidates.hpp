@@ -1,14 +1,15 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <memory>
-#include <utility>
 #include <vector>
 
 #include "common/types.hpp"
 #include "cpu/filter.hpp"
+#include "cpu/micro_kernel.hpp"
 
 namespace consilience {
 
@@ -20,13 +21,13 @@ namespace consilience {
 // `Judge` knows the row at hand: width(j), what to add to the lower bound of j for the upper one;
 // slack(), the part of the error that belongs to the row; key(j), float64; threshold(key), the
 // largest lower bound that a candidate with a key as small could have; prefetch(j), a hint that
-// key(j) comes next.
+// key(j) comes next; id(j), by which equal keys are ordered.
 class CandidateLists {
  public:
   CandidateLists(index_t n_rows, index_t k)
       : k_(k),
         capacity_(capacity(k)),
-        thresholds_(n_rows, std::numeric_limits<float>::infinity()),
+        thresholds_(n_rows + kMostCols, std::numeric_limits<float>::infinity()),
         limits_(n_rows, static_cast<std::int32_t>(k + std::max<index_t>(k / 2, 16))),
         counts_(n_rows, 0),
         judged_(n_rows, 0),
@@ -39,7 +40,8 @@ class CandidateLists {
 
   static index_t capacity(index_t k) { return k + std::max<index_t>(k, 64); }
 
-  // A candidate with a larger lower bound than this cannot be among the k nearest of the row.
+  // A candidate with a larger lower bound than this cannot be among the k nearest of the row. The
+  // array is longer than the rows, so that whole vectors of it may be read.
   float threshold(index_t row) const { return thresholds_[row]; }
   const float* thresholds() const { return thresholds_.data(); }
 
@@ -61,14 +63,23 @@ class CandidateLists {
     narrow(row, judge, k_);
     const auto nearest = judge_all(row, judge);
     for (index_t s = 0; s < k_; ++s) {
-      keys[s] = nearest[s].first;
-      indices[s] = nearest[s].second;
+      keys[s] = nearest[s].key;
+      indices[s] = nearest[s].id;
     }
     return judged_[row];
   }
 
  private:
-  using Judged = std::pair<double, index_t>;  // (key, index): pairs order as ties must
+  struct Judged {
+    double key;
+    index_t id, index;
+    bool operator<(const Judged& other) const {
+      return key < other.key || (key == other.key && id < other.id);
+    }
+  };
+
+  // Larger by what a float32 comparison of a difference with it may be off by.
+  static float loosened(float threshold) { return threshold + 0x1p-22f * std::abs(threshold); }
 
   template <class Judge>
   void make_room(index_t row, const Judge& judge) {
@@ -83,10 +94,10 @@ class CandidateLists {
     for (index_t s = 0; s < k_; ++s) {
       // Judged ones keep a lower bound that no narrowing can drop.
       lowers_[row * capacity_ + s] = -std::numeric_limits<float>::infinity();
-      indices_[row * capacity_ + s] = static_cast<std::int32_t>(nearest[s].second);
+      indices_[row * capacity_ + s] = static_cast<std::int32_t>(nearest[s].index);
     }
     counts_[row] = static_cast<std::int32_t>(k_);
-    thresholds_[row] = std::min(thresholds_[row], judge.threshold(nearest[k_ - 1].first));
+    thresholds_[row] = std::min(thresholds_[row], loosened(judge.threshold(nearest[k_ - 1].key)));
   }
 
   // Drops the candidates that the k-th smallest upper bound rules out.
@@ -99,8 +110,8 @@ class CandidateLists {
     thread_local std::vector<float> uppers;
     uppers.resize(count);
     for (index_t c = 0; c < count; ++c) uppers[c] = lowers[c] + judge.width(indices[c]);
-    const float threshold = std::min(
-        thresholds_[row], bound_of_smallest(uppers.data(), count, k_, enough) + judge.slack());
+    const float bound = bound_of_smallest(uppers.data(), count, k_, enough) + judge.slack();
+    const float threshold = std::min(thresholds_[row], loosened(bound));
     // Judged candidates have upper bound -inf here, so with them the threshold would not hold.
     if (threshold > -std::numeric_limits<float>::infinity()) thresholds_[row] = threshold;
     const float last = thresholds_[row];
@@ -122,7 +133,7 @@ class CandidateLists {
     std::vector<Judged> judged(count);
     for (index_t c = 0; c < count; ++c) {
       if (c + 1 < count) judge.prefetch(indices[c + 1]);
-      judged[c] = {judge.key(indices[c]), indices[c]};
+      judged[c] = {judge.key(indices[c]), judge.id(indices[c]), indices[c]};
     }
     judged_[row] += static_cast<std::int32_t>(count);
     if (count > k_) std::nth_element(judged.begin(), judged.begin() + k_, judged.end());

@@ -32,6 +32,7 @@ struct Judge {
     prefetch_row(X, j);
     prefetch_row(Y, j);
   }
+  index_t id(index_t j) const { return j; }
   float slack() const { return x.slack[i] + y.slack[i]; }
   double key(index_t j) const { return squared_distance(X, i, j) + squared_distance(Y, i, j); }
   float threshold(double key) const {

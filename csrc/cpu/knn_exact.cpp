@@ -1,17 +1,22 @@
-// knn_exact on the CPU: a float32 GEMM tile per pair of row blocks (2 d flops per entry), filtered
-// from both sides (2 x 8 bytes from cache), then about k float64 distances per row.
+// knn_exact on the CPU: float32 products of each pair of rows once (2 d flops per entry, fewer on a
+// prefix), held against both rows' thresholds in registers, then about k float64 distances per row.
 
 #include "ops/knn_exact.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <numeric>
+#include <vector>
 
-#include "common/blas.hpp"
 #include "cpu/candidates.hpp"
 #include "cpu/exact.hpp"
-#include "cpu/filter.hpp"
+#include "cpu/micro_kernel.hpp"
+#include "cpu/panels.hpp"
+#include "cpu/prefix.hpp"
 #include "cpu/selection.hpp"
 #include "cpu/tournament.hpp"
 
@@ -22,16 +27,19 @@ namespace {
 struct Judge {
   const Embedding& X;
   const Selection& selection;
+  const index_t* order;
   Distance distance;
   index_t i;
   double to_mean;  // <x_i, mean>, read under ip only
 
   float width(index_t j) const { return selection.width[j]; }
-  void prefetch(index_t j) const { prefetch_row(X, j); }
+  void prefetch(index_t j) const { prefetch_row(X, order[j]); }
+  index_t id(index_t j) const { return order[j]; }
   float slack() const { return selection.slack[i]; }
 
   double key(index_t j) const {
-    return distance == Distance::l2 ? squared_distance(X, i, j) : -inner_product(X, i, j);
+    return distance == Distance::l2 ? squared_distance(X, order[i], order[j])
+                                    : -inner_product(X, order[i], order[j]);
   }
 
   float threshold(double key) const {
@@ -50,70 +58,200 @@ class Search {
   Search(const Embedding& X, const KnnExactOptions& options, const Run& run)
       : X_(X),
         options_(options),
-        selection_(make_selection(centered<float>(X, run), options.distance == Distance::ip)),
+        run_(run),
+        block_(std::max<index_t>(1, options.tile / kernel_.cols) * kernel_.cols),
+        order_(X.n_samples),
         lists_(options.row_stop - options.row_start, options.k) {
+    Centered<float> set = centered<float>(X, run);
+    std::iota(order_.begin(), order_.end(), index_t{0});
+    if (options.n_axes > 0) {
+      Prefix prefix = project(set, options.axes, options.n_axes, run);
+      order_ = tree_order(prefix, kernel_.cols, block_);
+      set = reordered(set, order_, run);
+      prefix = reordered(prefix, order_);
+      if (options.distance == Distance::l2) {
+        boxes_ = std::make_unique<Boxes>(prefix, kernel_.cols);
+      }
+      pack(prefix.rows.data(), prefix.width);
+    } else {
+      pack(set.rows.data(), set.n_features);
+    }
+    selection_ = make_selection(std::move(set), options.distance == Distance::ip);
+    if (options.n_axes == 0) selection_.set.rows = {};  // the panels hold them
+    for (index_t i = 0; i < n(); ++i) {
+      if (options.row_start <= order_[i] && order_[i] < options.row_stop) wanted_.push_back(i);
+    }
+    if (!all_wanted()) pack_wanted();
     if (options.distance != Distance::ip) return;
-    to_means_.resize(X.n_samples);
-    for (index_t i = 0; i < X.n_samples; ++i) {
-      to_means_[i] = product_with(X, i, selection_.set.mean.data());
+    to_means_.resize(n());
+    for (index_t i = 0; i < n(); ++i) {
+      to_means_[i] = product_with(X, order_[i], selection_.set.mean.data());
     }
   }
 
-  index_t list_of(index_t i) const { return i - options_.row_start; }
-  Judge judge(index_t i) const {
-    const bool ip = options_.distance == Distance::ip;
-    return {X_, selection_, options_.distance, i, ip ? to_means_[i] : 0.0};
-  }
-  const Selection& selection() const { return selection_; }
-
-  // Rows [row, row + n_rows) of a tile meet its columns.
-  void feed_rows(const TileRange& t, const float* products) {
-    std::vector<index_t> hits(t.n_cols());
-    const float* lower = selection_.lower.data() + t.col_start;
-    for (index_t i = t.row_start; i < t.row_stop; ++i) {
-      const float* row = products + (i - t.row_start) * t.n_cols();
-      const index_t list = list_of(i);
-      const index_t n_hits =
-          columns_below(lower, row, t.n_cols(), lists_.threshold(list), hits.data());
-      for (index_t h = 0; h < n_hits; ++h) {
-        const index_t c = hits[h];
-        if (t.col_start + c != i) lists_.offer(list, t.col_start + c, lower[c] - row[c], judge(i));
+  void run() {
+    const index_t n_rows = static_cast<index_t>(wanted_.size());
+    if (all_wanted()) {
+      tournament(
+          n(), block_, run_,
+          [&](const TileRange& t, index_t, int) { meet(t, *panels_, !t.diagonal()); },
+          Draw::nearest_first);
+      return;
+    }
+    parallel_for((n_rows + block_ - 1) / block_, run_, [&](index_t task, int) {
+      const index_t start = task * block_, stop = std::min(n_rows, start + block_);
+      for (index_t column = 0; column < n(); column += block_) {
+        meet({start, stop, column, std::min(n(), column + block_)}, *wanted_panels_, false);
       }
-    }
+    });
   }
 
-  // Columns of a tile meet its rows: the other half of a symmetric matrix.
-  void feed_columns(const TileRange& t, const float* products) {
-    std::vector<index_t> hits(t.n_cols());
-    const float* thresholds = lists_.thresholds() + list_of(t.col_start);
-    for (index_t i = t.row_start; i < t.row_stop; ++i) {
-      const float* row = products + (i - t.row_start) * t.n_cols();
-      const float lower = selection_.lower[i];
-      const index_t n_hits = columns_reached(lower, row, thresholds, t.n_cols(), hits.data());
-      for (index_t h = 0; h < n_hits; ++h) {
-        const index_t j = t.col_start + hits[h];
-        lists_.offer(list_of(j), i, lower - row[hits[h]], judge(j));
-      }
-    }
-  }
+  index_t n_lists() const { return static_cast<index_t>(wanted_.size()); }
 
-  void multiply(const TileRange& t, float* products) const {
-    const index_t d = X_.n_features;
-    blas::gemm_nt(t.n_rows(), t.n_cols(), d, selection_.row(t.row_start), d,
-                  selection_.row(t.col_start), d, products, t.n_cols());
-  }
-
-  index_t finish(index_t i, index_t* indices, double* distances) {
-    const index_t evaluated = lists_.finish(list_of(i), judge(i), indices, distances);
+  // Writes the neighbours of one list, and returns how many float64 distances it took.
+  index_t finish(index_t list, index_t* indices, double* distances) {
+    const index_t i = wanted_[list], k = options_.k;
+    const index_t row = (order_[i] - options_.row_start) * k;
+    const index_t evaluated = lists_.finish(list, judge(i), indices + row, distances + row);
     if (options_.distance == Distance::l2) {
-      for (index_t s = 0; s < options_.k; ++s) distances[s] = std::sqrt(distances[s]);
+      for (index_t s = row; s < row + k; ++s) distances[s] = std::sqrt(distances[s]);
     }
     return evaluated;
   }
 
  private:
+  index_t n() const { return X_.n_samples; }
+  bool all_wanted() const { return n_lists() == n(); }
+  bool pruned() const { return options_.n_axes > 0; }
+
+  Judge judge(index_t i) const {
+    const bool ip = options_.distance == Distance::ip;
+    return {X_, selection_, order_.data(), options_.distance, i, ip ? to_means_[i] : 0.0};
+  }
+
+  void pack(const float* rows, index_t width) {
+    panels_ = std::make_unique<Panels>(n(), width);
+    parallel_for(panels_->n_panels(), run_, [&](index_t panel, int) {
+      const index_t stop = std::min(n(), (panel + 1) * kernel_.cols);
+      for (index_t i = panel * kernel_.cols; i < stop; ++i) {
+        panels_->set_row(i, rows + i * width, width);
+      }
+    });
+  }
+
+  void pack_wanted() {
+    const index_t width = panels_->depth();
+    wanted_panels_ = std::make_unique<Panels>(n_lists(), width);
+    for (index_t list = 0; list < n_lists(); ++list) {
+      const float* from = panels_->row(wanted_[list]);
+      for (index_t f = 0; f < width; ++f) {
+        wanted_panels_->set(list, f, from[f * kernel_.cols]);
+      }
+    }
+  }
+
+  // Rows of `left` meet columns: all products that may matter to a row, or with `both` to a column.
+  void meet(const TileRange& t, const Panels& left, bool both) {
+    const index_t rows = kernel_.rows, cols = kernel_.cols;
+    const bool boxed = boxes_ && all_wanted();
+    std::vector<double> row_reach, col_reach;
+    if (boxed) {
+      row_reach = reaches(t.row_start, t.row_stop);
+      col_reach = reaches(t.col_start, t.col_stop);
+    }
+    const auto panels_meet = [&](index_t i, index_t j) {
+      if (boxed) {
+        const double gap = boxes_->squared_gap(i / cols, j / cols);
+        const bool rows_reach = gap <= row_reach[(i - t.row_start) / cols];
+        const bool cols_reach = both && gap <= col_reach[(j - t.col_start) / cols];
+        if (!rows_reach && !cols_reach) return;
+      }
+      const index_t row_stop = std::min(t.row_stop, i + cols);
+      const index_t col_stop = std::min(t.col_stop, j + cols);
+      for (; i < row_stop; i += rows) {
+        look(left, {i, std::min(row_stop, i + rows), j, col_stop}, both);
+      }
+    };
+    // Thresholds first: a leaf of the tree among itself.
+    const bool leaves_first = t.diagonal() && all_wanted();
+    for (index_t j = t.col_start; leaves_first && j < t.col_stop; j += cols) panels_meet(j, j);
+    for (index_t j = t.col_start; j < t.col_stop; j += cols) {
+      for (index_t i = t.row_start; i < t.row_stop; i += cols) {
+        if (!leaves_first || i != j) panels_meet(i, j);
+      }
+    }
+  }
+
+  // The largest squared distance at which a row of each panel would still take a neighbour.
+  std::vector<double> reaches(index_t start, index_t stop) const {
+    std::vector<double> out;
+    for (index_t first = start; first < stop; first += kernel_.cols) {
+      double reach = 0.0;
+      for (index_t i = first; i < std::min(stop, first + kernel_.cols); ++i) {
+        const double norm2 = selection_.set.squared_norms[i];
+        reach = std::max(reach, 2.0 * static_cast<double>(lists_.threshold(i)) + norm2);
+      }
+      out.push_back(reach);
+    }
+    return out;
+  }
+
+  // One micro-tile.
+  void look(const Panels& left, const TileRange& t, bool both) {
+    float products[kMostRows * kMostCols];
+    std::uint64_t masks[kMostRows];
+    float row_lower[kMostRows], row_thresholds[kMostRows];
+    for (index_t i = t.row_start; i < t.row_start + kernel_.rows; ++i) {
+      const bool there = i < t.row_stop;
+      row_lower[i - t.row_start] = there ? selection_.lower[position(i)] : 0.0f;
+      row_thresholds[i - t.row_start] = there ? lists_.threshold(i) : -kInfinity;
+    }
+    const MicroBounds bounds{row_lower, row_thresholds, selection_.lower.data() + t.col_start,
+                             both ? lists_.thresholds() + t.col_start : kNever.data()};
+    if (!kernel_.reached(left.row(t.row_start), panels_->row(t.col_start), left.depth(), bounds,
+                         products, masks)) {
+      return;
+    }
+    const std::uint64_t there = ~std::uint64_t{0} >> (64 - t.n_cols());
+    for (index_t i = t.row_start; i < t.row_stop; ++i) {
+      const float* row = products + (i - t.row_start) * kernel_.cols;
+      for (std::uint64_t mask = masks[i - t.row_start] & there; mask != 0; mask &= mask - 1) {
+        const int c = std::countr_zero(mask);
+        take(i, t.col_start + c, row[c], both);
+      }
+    }
+  }
+
+  void take(index_t list, index_t j, float product_ij, bool both) {
+    const index_t i = position(list);
+    const float *lower = selection_.lower.data(), *thresholds = lists_.thresholds();
+    if (i == j) return;
+    if (!(lower[j] - product_ij <= thresholds[list]) &&
+        !(both && lower[i] - product_ij <= thresholds[j])) {
+      return;
+    }
+    if (pruned()) {
+      product_ij = product(selection_.row(i), selection_.row(j), X_.n_features);
+    }
+    lists_.offer(list, j, lower[j] - product_ij, judge(i));
+    if (both) lists_.offer(j, i, lower[i] - product_ij, judge(j));
+  }
+
+  // Lists are numbered as the wanted rows are; samples by their position in the order.
+  index_t position(index_t list) const { return wanted_[list]; }
+
+  static constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  inline static const std::vector<float> kNever = std::vector<float>(kMostCols, -kInfinity);
+
   const Embedding& X_;
   const KnnExactOptions& options_;
+  const Run& run_;
+  const MicroKernel& kernel_ = micro_kernel();
+  index_t block_;
+  std::vector<index_t> order_;   // sample at each position
+  std::vector<index_t> wanted_;  // positions of the rows that want neighbours, ascending
+  std::unique_ptr<Panels> panels_, wanted_panels_;
+  std::unique_ptr<Boxes> boxes_;
   Selection selection_;
   CandidateLists lists_;
   std::vector<double> to_means_;
@@ -123,50 +261,30 @@ class Search {
 
 index_t knn_exact(const Embedding& X, const KnnExactOptions& options, const Run& run,
                   index_t* indices, double* distances) {
-  const index_t n = X.n_samples, tile = options.tile;
+  [[maybe_unused]] const index_t n = X.n_samples;
   assert(options.k >= 1 && options.k < n && n <= std::numeric_limits<std::int32_t>::max());
   assert(0 <= options.row_start && options.row_start < options.row_stop && options.row_stop <= n);
 
   Search search(X, options, run);
-  std::vector<std::vector<float>> products(run.n_threads, std::vector<float>(tile * tile));
-
-  if (options.row_stop - options.row_start == n) {
-    tournament(n, tile, run, [&](const TileRange& t, index_t, int worker) {
-      float* tile_products = products[worker].data();
-      search.multiply(t, tile_products);
-      search.feed_rows(t, tile_products);
-      if (!t.diagonal()) search.feed_columns(t, tile_products);
-    });
-  } else {
-    const index_t n_rows = options.row_stop - options.row_start;
-    parallel_for((n_rows + tile - 1) / tile, run, [&](index_t block, int worker) {
-      const index_t start = options.row_start + block * tile;
-      const index_t stop = std::min(options.row_stop, start + tile);
-      for (index_t column = 0; column < n; column += tile) {
-        const TileRange t{start, stop, column, std::min(n, column + tile)};
-        search.multiply(t, products[worker].data());
-        search.feed_rows(t, products[worker].data());
-      }
-    });
-  }
+  search.run();
 
   constexpr index_t kRowsPerTask = 64;
-  const index_t n_rows = options.row_stop - options.row_start;
-  std::vector<index_t> evaluated((n_rows + kRowsPerTask - 1) / kRowsPerTask, 0);
+  std::vector<index_t> evaluated((search.n_lists() + kRowsPerTask - 1) / kRowsPerTask, 0);
   parallel_for(static_cast<index_t>(evaluated.size()), run, [&](index_t task, int) {
-    const index_t stop = std::min(n_rows, (task + 1) * kRowsPerTask);
-    for (index_t r = task * kRowsPerTask; r < stop; ++r) {
-      evaluated[task] +=
-          search.finish(options.row_start + r, indices + r * options.k, distances + r * options.k);
+    const index_t stop = std::min(search.n_lists(), (task + 1) * kRowsPerTask);
+    for (index_t list = task * kRowsPerTask; list < stop; ++list) {
+      evaluated[task] += search.finish(list, indices, distances);
     }
   });
-  index_t total = 0;
-  for (const index_t count : evaluated) total += count;
-  return total;
+  return std::accumulate(evaluated.begin(), evaluated.end(), index_t{0});
 }
 
-index_t knn_exact_bytes(index_t n_samples, index_t n_features, index_t n_rows, index_t k) {
-  return n_samples * (4 * n_features + 28) + n_rows * (CandidateLists::bytes_per_row(k) + 16 * k);
+index_t knn_exact_bytes(index_t n_samples, index_t n_features, index_t n_axes, index_t n_rows,
+                        index_t k) {
+  const index_t packed = n_axes > 0 ? n_axes + 1 : 0;
+  return n_samples * (8 * n_features + 8 * packed + 44) +
+         n_rows *
+             (4 * (packed > 0 ? packed : n_features) + CandidateLists::bytes_per_row(k) + 16 * k);
 }
 
 }  // namespace consilience

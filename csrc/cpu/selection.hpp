@@ -22,14 +22,16 @@ struct Selection {
   double error;
 
   const float* row(index_t i) const { return set.row(i); }
+  // Room to read whole vectors of `lower` past the last row.
+  static constexpr index_t kPadding = 64;
   index_t n_samples() const { return set.n_samples; }
   index_t n_features() const { return set.n_features; }
 };
 
 inline Selection make_selection(Centered<float> set, bool inner_product) {
   const index_t n = set.n_samples, d = set.n_features;
-  Selection out{std::move(set), std::vector<float>(n), std::vector<float>(n), std::vector<float>(n),
-                product_error<float>(d)};
+  Selection out{std::move(set), std::vector<float>(n + Selection::kPadding, 0.0f),
+                std::vector<float>(n), std::vector<float>(n), product_error<float>(d)};
   // Products of entries below 2^-63 underflow in float32; their sum is below this.
   const double underflow = std::ldexp(static_cast<double>(d), -120);
   const double row_rounding = std::ldexp(1.0, -23);
@@ -56,8 +58,9 @@ inline Selection make_selection(Centered<float> set, bool inner_product) {
       offset_error = row_rounding * norm * mean_norm +
                      2.0 * product_error<double>(d) * length * (norm + mean_norm);
     }
-    const double half_error =
-        out.error * (std::abs(offset) + 0.5 * squared_norm) + offset_error + underflow;
+    // 2^-22 of the offset: the micro-kernel compares products with differences of float32s.
+    const double half_error = (out.error + std::ldexp(1.0, -22)) * std::abs(offset) +
+                              out.error * 0.5 * squared_norm + offset_error + underflow;
     out.lower[j] = static_cast<float>(offset - half_error);
     out.width[j] = static_cast<float>(2.0 * half_error);
     out.slack[j] = static_cast<float>(out.error * squared_norm + 2.0 * underflow);

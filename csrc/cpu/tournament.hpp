@@ -1,6 +1,8 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
+#include <cstdint>
 #include <vector>
 
 #include "common/parallel.hpp"
@@ -16,23 +18,29 @@ struct TileRange {
   bool diagonal() const { return row_start == col_start; }
 };
 
-// Walks every unordered pair of row blocks once, as a round-robin tournament: within a round no
-// block plays twice, so a tile may update its rows and its columns without locks, and each block
-// meets the others in the same order for any number of threads: same sums, same bits.
+// Who meets whom in a round. `round_robin`: b = round - a, in as few rounds as there are blocks.
+// `nearest_first`: b = a xor round, so that blocks meet their siblings in a binary tree first.
+enum class Draw { round_robin, nearest_first };
+
+// Walks every unordered pair of row blocks once, as a tournament: within a round no block plays
+// twice, so a tile may update its rows and its columns without locks, and each block meets the
+// others in the same order for any number of threads: same sums, same bits.
 // `body(tile, slot, worker)`; `after_round(n_tiles)` runs alone, and slots count tiles in it.
 template <class Body, class AfterRound>
 void tournament(index_t n_samples, index_t tile, const Run& run, Body&& body,
-                AfterRound&& after_round) {
+                AfterRound&& after_round, Draw draw = Draw::round_robin) {
   const index_t n_blocks = (n_samples + tile - 1) / tile;
-  const index_t n_rounds = n_blocks + (n_blocks % 2 == 0 ? 1 : 0);  // odd: a block may sit out
+  const bool by_tree = draw == Draw::nearest_first;
+  const auto power = static_cast<index_t>(std::bit_ceil(static_cast<std::uint64_t>(n_blocks)));
+  const index_t n_rounds = by_tree ? power : n_blocks + (n_blocks % 2 == 0 ? 1 : 0);
   const auto start = [&](index_t block) { return std::min(n_samples, block * tile); };
 
   std::vector<TileRange> tiles;
   for (index_t round = 0; round < n_rounds; ++round) {
     tiles.clear();
     for (index_t a = 0; a < n_blocks; ++a) {
-      const index_t b = (round - a + n_rounds) % n_rounds;
-      if (b < a || b >= n_blocks) continue;
+      const index_t b = by_tree ? a ^ round : (round - a + n_rounds) % n_rounds;
+      if (b < a || b >= n_blocks) continue;  // the round is odd, or the other sits out
       tiles.push_back({start(a), start(a + 1), start(b), start(b + 1)});
     }
     parallel_for(static_cast<index_t>(tiles.size()), run,
@@ -42,8 +50,9 @@ void tournament(index_t n_samples, index_t tile, const Run& run, Body&& body,
 }
 
 template <class Body>
-void tournament(index_t n_samples, index_t tile, const Run& run, Body&& body) {
-  tournament(n_samples, tile, run, body, [](index_t) {});
+void tournament(index_t n_samples, index_t tile, const Run& run, Body&& body,
+                Draw draw = Draw::round_robin) {
+  tournament(n_samples, tile, run, body, [](index_t) {}, draw);
 }
 
 }  // namespace consilience

@@ -19,9 +19,10 @@ def knn_exact(
     row_start: int,
     row_stop: int,
     tile: int,
+    axes: _Floats | None = None,
     n_threads: int,
 ) -> tuple[_Indices, _Floats, int]: ...
-def knn_exact_bytes(n_samples: int, n_features: int, n_rows: int, k: int) -> int: ...
+def knn_exact_bytes(n_samples: int, n_features: int, n_axes: int, n_rows: int, k: int) -> int: ...
 def pair_terms(
     sets: Sequence[_Set],
     *,

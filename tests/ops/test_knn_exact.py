@@ -4,6 +4,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
 from consilience import _core
+from consilience.backends import _axes
 from consilience.backends.array import ArrayBackend
 from engine import native
 
@@ -51,7 +52,7 @@ def test_all_rows_but_one_equal(ops):
 
 def test_a_small_memory_works_in_stripes(sets):
     X, *_ = sets
-    needed = _core.knn_exact_bytes(len(X), X.shape[1], 10, 5)
+    needed = _core.knn_exact_bytes(len(X), X.shape[1], 0, 10, 5)
     small = native(max_memory=needed).knn_exact(X, k=5, distance="l2")
     assert_array_equal(small.indices, native().knn_exact(X, k=5, distance="l2").indices)
 
@@ -119,3 +120,102 @@ def test_the_reference_keeps_to_the_array_api(sets):
     X, *_ = sets
     strict = ArrayBackend().knn_exact(xp.asarray(X), k=5, distance="l2")
     assert_array_equal(strict.indices, ArrayBackend().knn_exact(X, k=5, distance="l2").indices)
+
+
+def some_axes(d, count, rng):
+    return np.ascontiguousarray(np.linalg.qr(rng.standard_normal((d, count)))[0])
+
+
+def searched(X, k, axes, *, distance="l2", tile=1, rows=None, n_threads=2):
+    native()
+    start, stop = rows or (0, len(X))
+    return _core.knn_exact(
+        X, k=k, distance=distance, row_start=start, row_stop=stop, tile=tile, axes=axes,
+        n_threads=n_threads,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("n_axes", [1, 3, 8])
+@pytest.mark.parametrize("k", [1, 12, 60])
+@pytest.mark.parametrize("distance", ["l2", "ip"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_any_axes_find_the_same_neighbors(n_axes, k, distance, dtype, rng):
+    X = (rng.standard_normal((403, 16)) * np.arange(1, 17) ** -1.0 + 3.0).astype(dtype)
+    X[200:240] = X[10]  # ties across leaves of the tree
+    expected = np.argsort(dense(X, distance), axis=1, kind="stable")[:, :k]
+    indices, distances, _ = searched(X, k, some_axes(16, n_axes, rng), distance=distance)
+    assert_array_equal(indices, expected)
+    assert_allclose(distances, np.take_along_axis(dense(X, distance), expected, axis=1), rtol=1e-12)
+
+
+def test_axes_and_some_rows_are_the_same_as_all(rng):
+    X = rng.standard_normal((301, 10)).astype(np.float32)
+    axes = some_axes(10, 4, rng)
+    whole = searched(X, 9, axes)
+    part = searched(X, 9, axes, rows=(17, 230))
+    assert_array_equal(part[0], whole[0][17:230])
+    assert_array_equal(part[1], whole[1][17:230])
+
+
+def test_axes_of_the_data_skip_whole_boxes_and_lose_nothing(rng):
+    # Rows on a curve: nearly all boxes are far apart.
+    t = np.sort(rng.random(2000))
+    X = np.stack([np.cos(20 * t), np.sin(20 * t), 30 * t, *rng.standard_normal((5, 2000)) * 1e-3])
+    X = np.ascontiguousarray(X.T.astype(np.float32))[rng.permutation(2000)]
+    axes = np.ascontiguousarray(np.linalg.eigh(np.cov(X.T))[1][:, -3:])
+    expected = np.argsort(dense(X, "l2"), axis=1, kind="stable")[:, :7]
+    assert_array_equal(searched(X, 7, axes)[0], expected)
+
+
+def test_threads_and_tiles_change_nothing_with_axes(rng):
+    X = rng.standard_normal((700, 12))
+    axes = some_axes(12, 5, rng)
+    first = searched(X, 6, axes, tile=1, n_threads=1)
+    for tile, n_threads in ((1, 3), (100, 2), (480, 1)):
+        other = searched(X, 6, axes, tile=tile, n_threads=n_threads)
+        assert_array_equal(other[0], first[0])
+        assert_array_equal(other[1], first[1])
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        (np.ones((8, 2)), "orthonormal"),
+        (np.eye(8)[:, :2] * (1 + 1e-6), "orthonormal"),
+        (np.full((8, 1), np.nan), "orthonormal"),
+        (np.eye(8)[:, :5], "half"),
+        (np.eye(7)[:, :2], "n_features"),
+    ],
+)
+def test_bad_axes_are_refused(axes, message, rng):
+    with pytest.raises(ValueError, match=message):
+        searched(rng.standard_normal((50, 8)), 3, np.ascontiguousarray(axes))
+
+
+def test_axes_are_chosen_where_they_pay(rng):
+    n = _axes.FEWEST_SAMPLES
+    decaying = (rng.standard_normal((n, 64)) * np.arange(1, 65) ** -1.5).astype(np.float32)
+    axes = _axes.pruning_axes(decaying, k=10, distance="l2")
+    assert axes.shape[0] == 64
+    assert 1 <= axes.shape[1] <= 32
+    assert_allclose(axes.T @ axes, np.eye(axes.shape[1]), atol=1e-12)
+    # The leading axis of the data is the first coordinate.
+    assert abs(axes[0, 0]) > 0.99
+    flat = rng.standard_normal((n, 64)).astype(np.float32)
+    assert _axes.pruning_axes(flat, k=10, distance="l2") is None
+    assert _axes.pruning_axes(decaying[: n - 1], k=10, distance="l2") is None
+    assert _axes.pruning_axes(np.ones((n, 64)), k=10, distance="l2") is None
+
+
+@pytest.mark.parametrize("distance", ["l2", "ip"])
+def test_the_backend_prunes_and_loses_nothing(distance, rng):
+    n = _axes.FEWEST_SAMPLES + 5
+    X = (rng.standard_normal((n, 32)) * np.arange(1, 33) ** -1.5 + 0.1).astype(np.float32)
+    X[5000:5040] = X[7]
+    graph = native(n_threads=2).knn_exact(X, k=9, distance=distance)
+    rows = np.concatenate([np.arange(5000, 5040), rng.choice(n, 60)])
+    wide = X.astype(np.float64)
+    for i in rows:
+        key = ((wide - wide[i]) ** 2).sum(axis=1) if distance == "l2" else -(wide @ wide[i])
+        key[i] = np.inf
+        assert_array_equal(graph.indices[i], np.argsort(key, kind="stable")[:9])

@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from consilience import _core
+from consilience.backends._axes import pruning_axes
 from consilience.backends._offsets import typical_offsets
 from consilience.backends.base import Channel, PairTable, column_means, sampled_pairs
 from consilience.terms import (
@@ -32,6 +33,8 @@ DEFAULT_MEMORY = 4 << 30
 FLOAT64_SAMPLES = 2048
 # A float32 exponent is off by about 1e-6 |x|² / (2 sigma²); beyond this, float64 tiles.
 LARGEST_FLOAT32_EXPONENT = 100.0
+# Axes cost about as much as the products of this many rows.
+PRUNED_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,12 @@ class NativeBackend:
         self, X: Any, *, k: int, distance: str, rows: tuple[int, int] | None = None
     ) -> Graph:
         start, stop = rows or (0, len(X))
+        axes = pruning_axes(X, k=k, distance=distance) if stop - start >= PRUNED_ROWS else None
+        n_axes = 0 if axes is None else axes.shape[1]
         stripe = self._fitting(
             "knn_exact",
             stop - start,
-            lambda n_rows: _core.knn_exact_bytes(len(X), X.shape[1], n_rows, k),
+            lambda n_rows: _core.knn_exact_bytes(len(X), X.shape[1], n_axes, n_rows, k),
         )
         with _one_blas_thread:
             parts = [
@@ -82,7 +87,8 @@ class NativeBackend:
                     distance=distance,
                     row_start=first,
                     row_stop=min(stop, first + stripe),
-                    tile=self.tile or 512,
+                    tile=self.tile or 480,
+                    axes=axes,
                     n_threads=self.n_threads,
                 )
                 for first in range(start, stop, stripe)

@@ -1,0 +1,106 @@
+// 2 flops per entry and feature, operands from L1; the two comparisons of an entry cost about as
+// much as six features (bench/ladder/knn_exact.md).
+
+#include "cpu/micro_kernel.hpp"
+
+#include <cstring>
+
+#include "common/simd.hpp"
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(CONSILIENCE_NO_CLONES)
+#define CONSILIENCE_X86_KERNELS
+#include <immintrin.h>
+#endif
+
+namespace consilience {
+namespace {
+
+// Any processor: 4 x 8 sums in the registers of SSE or NEON.
+namespace baseline {
+#define LANES 4
+#define ROWS 4
+#define VECTORS 2
+using Four = float __attribute__((vector_size(16)));
+inline unsigned at_least_one(Four s, Four a, Four b) {
+  unsigned bits = 0;
+  for (unsigned l = 0; l < 4; ++l) bits |= static_cast<unsigned>(s[l] >= a[l] || s[l] >= b[l]) << l;
+  return bits;
+}
+#define AT_LEAST_ONE(s, a, b) at_least_one(s, a, b)
+#include "cpu/micro_kernel.inl"
+#undef LANES
+#undef ROWS
+#undef VECTORS
+#undef AT_LEAST_ONE
+}  // namespace baseline
+
+#ifdef CONSILIENCE_X86_KERNELS
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+namespace haswell {
+#define LANES 8
+#define ROWS 4
+#define VECTORS 3
+#define AT_LEAST_ONE(s, a, b)               \
+  static_cast<unsigned>(_mm256_movemask_ps( \
+      _mm256_cmp_ps((__m256)(s), _mm256_min_ps((__m256)(a), (__m256)(b)), _CMP_GE_OQ)))
+#include "cpu/micro_kernel.inl"
+#undef LANES
+#undef ROWS
+#undef VECTORS
+#undef AT_LEAST_ONE
+}  // namespace haswell
+#pragma GCC pop_options
+
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")
+namespace avx512 {
+#define LANES 16
+#define ROWS 8
+#define VECTORS 3
+#define AT_LEAST_ONE(s, a, b) \
+  _mm512_cmp_ps_mask((__m512)(s), (__m512)((a) < (b) ? (a) : (b)), _CMP_GE_OQ)
+#include "cpu/micro_kernel.inl"
+#undef LANES
+#undef ROWS
+#undef VECTORS
+#undef AT_LEAST_ONE
+}  // namespace avx512
+#pragma GCC pop_options
+#endif
+
+MicroKernel choose() {
+#ifdef CONSILIENCE_X86_KERNELS
+  if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
+    return {8, 48, avx512::reached, "avx512"};
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    return {4, 24, haswell::reached, "avx2"};
+  }
+#endif
+  return {4, 8, baseline::reached, "baseline"};
+}
+
+}  // namespace
+
+const MicroKernel& micro_kernel() {
+  static const MicroKernel kernel = choose();
+  return kernel;
+}
+
+CONSILIENCE_SIMD float product(const float* x, const float* y, index_t d) {
+  constexpr index_t kLanes = 32;
+  float lanes[kLanes] = {};
+  const index_t whole = d - d % kLanes;
+  for (index_t f = 0; f < whole; f += kLanes) {
+    for (index_t l = 0; l < kLanes; ++l) lanes[l] += x[f + l] * y[f + l];
+  }
+  for (index_t f = whole; f < d; ++f) lanes[f - whole] += x[f] * y[f];
+  for (index_t half = kLanes / 2; half > 0; half /= 2) {
+    for (index_t l = 0; l < half; ++l) lanes[l] += lanes[l + half];
+  }
+  return lanes[0];
+}
+
+}  // namespace consilience

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+
+#include "common/types.hpp"
+
+namespace consilience {
+
+// What a product s_ij of a row i and a column j is held against, in the layout of one micro-tile:
+// it is of interest to row i if column_lower_j - s_ij <= row_threshold_i, and to column j if
+// row_lower_i - s_ij <= column_threshold_j. No lower bound is infinite; thresholds may be.
+struct MicroBounds {
+  const float* row_lower;
+  const float* row_thresholds;
+  const float* column_lower;
+  const float* column_thresholds;
+};
+
+// A matrix product that is looked at before it leaves the registers. `left` holds `rows` of the
+// `cols` interleaved rows of a panel, `right` a whole panel (see Panels). Returns whether any
+// product is of interest to either side; then masks[i] has bit j set for those that are, and
+// products (rows, cols) all of them.
+struct MicroKernel {
+  int rows, cols;
+  bool (*reached)(const float* left, const float* right, index_t depth, const MicroBounds& bounds,
+                  float* products, std::uint64_t* masks);
+  const char* name;
+};
+
+constexpr int kMostRows = 16, kMostCols = 64;
+
+// The widest one this processor runs.
+const MicroKernel& micro_kernel();
+
+// Sum of x_f y_f in float32, in 32 lanes.
+float product(const float* x, const float* y, index_t d);
+
+}  // namespace consilience

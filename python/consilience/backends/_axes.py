@@ -1,0 +1,104 @@
+"""Which axes tell near rows from far ones before the whole product is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from consilience.terms import Floats
+
+# Below, the whole product is made before the axes are known (bench/ladder/knn_exact.md).
+FEWEST_SAMPLES = 16_384
+FEWEST_FEATURES = 32
+SAMPLED_ROWS = 2048
+PROBES = 32
+# Costs in features of a product (bench/ladder/knn_exact.md): looking at an entry, and finishing
+# one that a prefix could not rule out, which reads both whole rows again.
+LOOK = 8
+FINISH = 500
+FINISH_FEATURE = 10
+MOST_AXES = 192
+TRIED_AXES = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
+
+
+def pruning_axes(X: Any, *, k: int, distance: str) -> Floats | None:
+    """Return orthonormal axes (n_features, n_axes) that save work in `knn_exact`, or None.
+
+    Principal axes of a seeded sample of rows; as many as minimise the expected cost, from how
+    many pairs of a probe and a sampled row the bound |p_x - p_y|² + (rho_x - rho_y)² of a prefix
+    leaves within the probe's k-th distance. Any axes give the same neighbours.
+    """
+    n_samples, n_features = X.shape
+    if n_samples < FEWEST_SAMPLES or n_features < FEWEST_FEATURES:
+        return None
+    rng = np.random.default_rng(0)
+    chosen = np.sort(rng.choice(n_samples, min(n_samples, SAMPLED_ROWS), replace=False))
+    rows = X[chosen].astype(np.float64)
+    rows -= rows.mean(axis=0)
+    scale = np.abs(rows).max()
+    if not scale > 0.0:
+        return None
+    sample = (rows / scale).astype(np.float32)
+    axes = _principal_axes(sample)
+    turned = sample @ axes
+    probes = rng.choice(len(chosen), PROBES, replace=False)
+    reach = _reaches(X, chosen[probes], k, distance, float(scale))
+    whole = np.einsum("ij,ij->i", sample, sample)
+    n_axes = _cheapest(turned, whole, n_features, probes, reach, distance)
+    if n_axes == 0:
+        return None
+    return np.ascontiguousarray(np.linalg.qr(axes[:, :n_axes].astype(np.float64))[0])
+
+
+def _principal_axes(sample: Any) -> Any:
+    """Return about the leading axes, by two steps of subspace iteration [halko2011]."""
+    n_features = sample.shape[1]
+    count = min(n_features // 2, MOST_AXES)
+    axes = np.random.default_rng(0).standard_normal((n_features, count), dtype=np.float32)
+    for _ in range(2):
+        axes, _ = np.linalg.qr(sample.T @ (sample @ axes))
+    seen = sample @ axes
+    _, turn = np.linalg.eigh(seen.T @ seen)
+    return axes @ turn[:, ::-1]
+
+
+def _reaches(X: Any, probes: Any, k: int, distance: str, scale: float) -> Any:
+    """Return each probe's k-th squared distance or inner product among all rows, scaled."""
+    rows = X[probes].astype(np.float64)
+    mean = rows.mean(axis=0)
+    rows = ((rows - mean) / scale).astype(np.float32)
+    found = []
+    for start in range(0, len(X), 16384):
+        block = ((X[start : start + 16384] - mean.astype(X.dtype)) / X.dtype.type(scale)).astype(
+            np.float32, copy=False
+        )
+        products = rows @ block.T
+        if distance == "l2":
+            norms = np.einsum("ij,ij->i", block, block)
+            products = np.einsum("ij,ij->i", rows, rows)[:, None] + norms - 2.0 * products
+        else:
+            products = -(products + (block @ (mean / scale).astype(np.float32)))
+        found.append(np.partition(products, min(k, products.shape[1] - 1), axis=1)[:, : k + 1])
+    return np.partition(np.concatenate(found, axis=1), k, axis=1)[:, k]
+
+
+def _cheapest(
+    turned: Any, whole: Any, n_features: int, probes: Any, reach: Any, distance: str
+) -> int:
+    """Return the number of leading axes of least expected cost, 0 for whole rows.
+
+    whole : squared lengths of the rows, of which `turned` are the leading axes.
+    """
+    squares = turned * turned
+    best, cost = 0, float(n_features + LOOK)
+    for n_axes in (n for n in TRIED_AXES if n <= turned.shape[1]):
+        prefix = turned[:, :n_axes]
+        rest = np.sqrt(np.maximum(whole - squares[:, :n_axes].sum(axis=1), 0.0))
+        bound = prefix[probes] @ prefix.T + rest[probes, None] * rest
+        bound = whole[probes, None] + whole - 2.0 * bound if distance == "l2" else -bound
+        left = float((bound <= reach[:, None]).mean())
+        expected = n_axes + 1 + LOOK + left * (FINISH + FINISH_FEATURE * n_features)
+        if expected < 0.9 * cost:
+            best, cost = n_axes, expected
+    return best
