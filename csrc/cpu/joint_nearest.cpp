@@ -10,12 +10,12 @@
 #include <cmath>
 #include <limits>
 
-#include "cpu/candidates.hpp"
 #include "cpu/exact.hpp"
 #include "cpu/micro_kernel.hpp"
 #include "cpu/panels.hpp"
 #include "cpu/selection.hpp"
 #include "cpu/tournament.hpp"
+#include "cpu/two_nearest.hpp"
 
 namespace consilience {
 namespace {
@@ -35,7 +35,6 @@ struct Judge {
     prefetch_row(X, j);
     prefetch_row(Y, j);
   }
-  index_t id(index_t j) const { return j; }
   float slack() const { return x.slack[i] + y.slack[i]; }
   double key(index_t j) const { return squared_distance(X, i, j) + squared_distance(Y, i, j); }
   float threshold(double key) const {
@@ -51,7 +50,7 @@ class Search {
   Search(const std::vector<Embedding>& sets, const std::vector<std::pair<index_t, index_t>>& pairs,
          const Run& run)
       : sets_(sets), pairs_(pairs), padded_(padded(sets[0].n_samples)),
-        lists_(n_pairs() * padded_, kNearest) {
+        lists_(n_pairs() * padded_) {
     double scale = natural_scale(sets[0], run);
     for (const Embedding& set : sets) scale = std::min(scale, natural_scale(set, run));
     for (const Embedding& set : sets) {
@@ -88,8 +87,7 @@ class Search {
   }
 
   void finish(index_t p, index_t i, double* distances) {
-    index_t indices[kNearest];
-    lists_.finish(list_of(p, i), judge(p, i), indices, distances);
+    lists_.finish(list_of(p, i), judge(p, i), distances);
     for (index_t s = 0; s < kNearest; ++s) distances[s] = std::sqrt(distances[s]);
   }
 
@@ -147,7 +145,7 @@ class Search {
   std::vector<Selection> selections_;
   std::vector<Panels> panels_;
   std::vector<float> lower_;  // (n_pairs, padded_), of the joint spaces
-  CandidateLists lists_;
+  TwoNearest lists_;
 };
 
 }  // namespace
@@ -178,7 +176,7 @@ index_t joint_nearest_bytes(index_t n_samples, index_t total_features, index_t m
                             index_t n_sets, index_t n_pairs, int n_threads) {
   const index_t padded = Search::padded(n_samples);
   return padded * (4 * (total_features + most_features) + 20 * n_sets) +
-         padded * n_pairs * (CandidateLists::bytes_per_row(kNearest) + 20) +
+         padded * n_pairs * (TwoNearest::bytes_per_row() + 20) +
          n_threads * n_sets * kMostRows * kMostCols * 4;
 }
 

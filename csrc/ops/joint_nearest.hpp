@@ -13,7 +13,7 @@ namespace consilience {
 // distances[p, i, :] are the two smallest joint distances of sample i, for pair p = (a, b);
 // (n_pairs, n, 2), row-major, exactly as float64 differences give them.
 // Memory beyond the arguments: 4 bytes per entry of every X, once more for the widest while it is
-// made, and n_pairs * n * 0.55 KiB.
+// made, and n_pairs * n * 140 bytes.
 void joint_nearest(const std::vector<Embedding>& sets,
                    const std::vector<std::pair<index_t, index_t>>& pairs, index_t tile,
                    const Run& run, double* distances);
