@@ -118,9 +118,7 @@ def test_pair_ours(name, n_threads, timed, sized):
 @pytest.mark.parametrize("name", SCORES)
 def test_pair_floor_sgemm(name, n_threads, timed, sized):
     X, Y = pair(sized(PAIR_N))
-    last = timed(
-        "floor", pair_group(name, len(X)), gram_floor(X, Y), n_threads=n_threads, rounds=3
-    )
+    last = timed("floor", pair_group(name, len(X)), gram_floor(X, Y), n_threads=n_threads, rounds=3)
     assert last.shape == (len(X), len(X))
 
 

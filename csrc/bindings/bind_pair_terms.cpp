@@ -40,7 +40,8 @@ void bind_pair_terms(py::module_& m) {
         const Matrix products({n_channels, n_channels}, terms.products.data());
         return py::make_tuple(row_sums, products, offsets);
       },
-      "sets"_a.noconvert(), py::kw_only(), "functions"_a, "gammas"_a, "tile"_a, "double_tiles"_a, "n_threads"_a);
+      "sets"_a.noconvert(), py::kw_only(), "functions"_a, "gammas"_a, "tile"_a, "double_tiles"_a,
+      "n_threads"_a);
   m.def(
       "pair_terms_bytes",
       [](index_t n_samples, index_t total_features, index_t most_features, index_t n_channels,

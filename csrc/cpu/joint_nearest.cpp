@@ -49,7 +49,9 @@ class Search {
  public:
   Search(const std::vector<Embedding>& sets, const std::vector<std::pair<index_t, index_t>>& pairs,
          const Run& run)
-      : sets_(sets), pairs_(pairs), padded_(padded(sets[0].n_samples)),
+      : sets_(sets),
+        pairs_(pairs),
+        padded_(padded(sets[0].n_samples)),
         lists_(n_pairs() * padded_) {
     double scale = natural_scale(sets[0], run);
     for (const Embedding& set : sets) scale = std::min(scale, natural_scale(set, run));
@@ -77,11 +79,13 @@ class Search {
   index_t products_size() const { return static_cast<index_t>(sets_.size()) * area_; }
 
   void meet(const TileRange& t, float* products) {
-    for (index_t j = t.col_start; j < t.col_stop; j += kernel_.cols) {
-      const index_t row_stop = t.diagonal() ? std::min(t.row_stop, j + kernel_.cols) : t.row_stop;
-      const index_t col_stop = std::min(t.col_stop, j + kernel_.cols);
-      for (index_t i = t.row_start; i < row_stop; i += kernel_.rows) {
-        look({i, std::min(row_stop, i + kernel_.rows), j, col_stop}, products);
+    for (index_t i = t.row_start; i < t.row_stop; i += kernel_.cols) {
+      const index_t row_stop = std::min(t.row_stop, i + kernel_.cols);
+      for (index_t j = t.diagonal() ? i : t.col_start; j < t.col_stop; j += kernel_.cols) {
+        const index_t col_stop = std::min(t.col_stop, j + kernel_.cols);
+        for (index_t r = i; r < row_stop; r += kernel_.rows) {
+          look({r, std::min(row_stop, r + kernel_.rows), j, col_stop}, i < j, products);
+        }
       }
     }
   }
@@ -101,8 +105,7 @@ class Search {
 
   // One micro-tile of all models. A panel among itself holds each pair of samples twice, and
   // serves its rows only.
-  void look(const TileRange& t, float* products) {
-    const bool both = t.row_start < t.col_start;
+  void look(const TileRange& t, bool both, float* products) {
     for (std::size_t s = 0; s < panels_.size(); ++s) {
       kernel_.multiply(panels_[s].row(t.row_start), panels_[s].row(t.col_start), panels_[s].depth(),
                        false, products + s * area_, kernel_.cols);
@@ -158,10 +161,9 @@ void joint_nearest(const std::vector<Embedding>& sets,
   const index_t n = search.n_samples(), cols = micro_kernel().cols;
   std::vector<std::vector<float>> products(run.n_threads,
                                            std::vector<float>(search.products_size()));
-  tournament(n, std::max<index_t>(1, tile / cols) * cols, run,
-             [&](const TileRange& t, index_t, int worker) {
-               search.meet(t, products[worker].data());
-             });
+  tournament(
+      n, std::max<index_t>(1, tile / cols) * cols, run,
+      [&](const TileRange& t, index_t, int worker) { search.meet(t, products[worker].data()); });
   constexpr index_t kRowsPerTask = 1024;
   const index_t n_parts = (n + kRowsPerTask - 1) / kRowsPerTask;
   parallel_for(search.n_pairs() * n_parts, run, [&](index_t task, int) {

@@ -117,8 +117,8 @@ struct DoubleExponential {
 };
 
 template <class Real>
-using Exponential = std::conditional_t<std::is_same_v<Real, float>, FloatExponential,
-                                       DoubleExponential>;
+using Exponential =
+    std::conditional_t<std::is_same_v<Real, float>, FloatExponential, DoubleExponential>;
 
 template <class Real, class Function>
 CONSILIENCE_INLINE void apply(Function g, const Block<Real>& squares, const Real* u, const Real* v,

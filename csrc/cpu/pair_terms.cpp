@@ -105,8 +105,8 @@ class Set {
     std::vector<index_t> chosen;
     for (index_t s = 0; s < std::min(n_samples, kFloatBlock); ++s) {
       const double turn = static_cast<double>(s) * std::numbers::phi;
-      chosen.push_back(static_cast<index_t>((turn - std::floor(turn)) *
-                                            static_cast<double>(n_samples)));
+      chosen.push_back(
+          static_cast<index_t>((turn - std::floor(turn)) * static_cast<double>(n_samples)));
     }
     return chosen;
   }
@@ -183,8 +183,7 @@ class Sweep {
     const index_t n_channels = size(), square = n_channels * n_channels;
     terms_.row_sums.assign(n_channels * n_, 0.0);
     terms_.products.assign(square, 0.0);
-    std::vector<std::vector<Real>> blocks(run_.n_threads,
-                                          std::vector<Real>(n_channels * area_));
+    std::vector<std::vector<Real>> blocks(run_.n_threads, std::vector<Real>(n_channels * area_));
     const index_t n_tiles = (n_ + tile_ - 1) / tile_;
     slots_.resize((n_tiles / 2 + 1) * square);
 
@@ -224,7 +223,8 @@ class Sweep {
     const index_t stride = stride_of(t.n_cols());
     for (std::size_t s = 0; s < sets_.size(); ++s) {
       // Squared distances stand where the set's last channel will.
-      const Block<Real> squares{blocks + members_[s].back() * area_, t.n_rows(), t.n_cols(), stride};
+      const Block<Real> squares{blocks + members_[s].back() * area_, t.n_rows(), t.n_cols(),
+                                stride};
       sets_[s].squares(t, squares);
       for (const index_t c : members_[s]) {
         const Block<Real> values{blocks + c * area_, t.n_rows(), t.n_cols(), stride};
