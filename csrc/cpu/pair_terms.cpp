@@ -192,9 +192,8 @@ class Sweep {
         [&](const TileRange& t, index_t slot, int worker) {
           double* products = slots_.data() + slot * square;
           std::fill_n(products, square, 0.0);
-          for (index_t j = t.col_start; j < t.col_stop; j += block_) {
-            const index_t row_stop = t.diagonal() ? j + 1 : t.row_stop;
-            for (index_t i = t.row_start; i < row_stop; i += block_) {
+          for (index_t i = t.row_start; i < t.row_stop; i += block_) {
+            for (index_t j = t.diagonal() ? i : t.col_start; j < t.col_stop; j += block_) {
               const TileRange range{i, std::min(t.row_stop, i + block_), j,
                                     std::min(t.col_stop, j + block_)};
               add(range, blocks[worker].data(), products);

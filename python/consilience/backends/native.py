@@ -114,7 +114,7 @@ class NativeBackend:
         # Float64 tiles of all channels should stay in a worker's cache, or close to it; float32
         # ones are made in smaller blocks.
         tile = int(np.clip(2 ** round(9 - np.log2(n_channels + 1) / 2), 64, 256))
-        tile = self.tile or (tile if double_tiles else 240)
+        tile = self.tile or (tile if double_tiles else 480)
         self._check_memory(
             "pair_terms",
             _core.pair_terms_bytes(
@@ -154,7 +154,7 @@ class NativeBackend:
                     _core.joint_nearest(
                         sets,
                         pairs=pairs[first : first + batch],
-                        tile=self.tile or 240,
+                        tile=self.tile or 480,
                         n_threads=self.n_threads,
                     )
                     for first in range(0, len(pairs), batch)
