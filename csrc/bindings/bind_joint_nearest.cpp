@@ -34,8 +34,8 @@ void bind_joint_nearest(py::module_& m) {
         return distances;
       },
       "sets"_a.noconvert(), py::kw_only(), "pairs"_a, "tile"_a, "n_threads"_a);
-  m.def("joint_nearest_bytes", &joint_nearest_bytes, "n_samples"_a, "total_features"_a, "n_sets"_a,
-        "n_pairs"_a, "tile"_a, "n_threads"_a);
+  m.def("joint_nearest_bytes", &joint_nearest_bytes, "n_samples"_a, "total_features"_a,
+        "most_features"_a, "n_sets"_a, "n_pairs"_a, "n_threads"_a);
 }
 
 }  // namespace consilience

@@ -11,3 +11,6 @@
 #else
 #define CONSILIENCE_SIMD
 #endif
+
+// For what such versions are made of: it must become part of each.
+#define CONSILIENCE_INLINE inline __attribute__((always_inline))

@@ -45,6 +45,9 @@ class CandidateLists {
   float threshold(index_t row) const { return thresholds_[row]; }
   const float* thresholds() const { return thresholds_.data(); }
 
+  // Larger by what a float32 comparison of a difference with it may be off by.
+  static float loosened(float threshold) { return threshold + 0x1p-22f * std::abs(threshold); }
+
   template <class Judge>
   void offer(index_t row, index_t j, float lower, const Judge& judge) {
     if (lower > thresholds_[row]) return;
@@ -77,9 +80,6 @@ class CandidateLists {
       return key < other.key || (key == other.key && id < other.id);
     }
   };
-
-  // Larger by what a float32 comparison of a difference with it may be off by.
-  static float loosened(float threshold) { return threshold + 0x1p-22f * std::abs(threshold); }
 
   template <class Judge>
   void make_room(index_t row, const Judge& judge) {

@@ -82,18 +82,4 @@ CONSILIENCE_SIMD index_t columns_reached(float lower, const float* products,
   return collect(n, hits, [=](index_t j) -> bool { return lower - products[j] <= thresholds[j]; });
 }
 
-CONSILIENCE_SIMD index_t joint_columns_below(const float* lower_a, const float* lower_b,
-                                             const float* a, const float* b, index_t n,
-                                             float threshold, index_t* hits) {
-  return collect(n, hits, [=](index_t j) -> bool {
-    return (lower_a[j] + lower_b[j]) - (a[j] + b[j]) <= threshold;
-  });
-}
-
-CONSILIENCE_SIMD index_t joint_columns_reached(float lower, const float* a, const float* b,
-                                               const float* thresholds, index_t n, index_t* hits) {
-  return collect(n, hits,
-                 [=](index_t j) -> bool { return lower - (a[j] + b[j]) <= thresholds[j]; });
-}
-
 }  // namespace consilience

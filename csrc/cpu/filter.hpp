@@ -14,12 +14,6 @@ index_t columns_below(const float* lower, const float* products, index_t n, floa
 index_t columns_reached(float lower, const float* products, const float* thresholds, index_t n,
                         index_t* hits);
 
-// For the joint space of two models: lower_a[j] + lower_b[j] - (a[j] + b[j]) <= threshold.
-index_t joint_columns_below(const float* lower_a, const float* lower_b, const float* a,
-                            const float* b, index_t n, float threshold, index_t* hits);
-index_t joint_columns_reached(float lower, const float* a, const float* b, const float* thresholds,
-                              index_t n, index_t* hits);
-
 // A number that at least k and about at most `enough` of n values do not exceed: a threshold for
 // the k smallest. Counting vectorises, where selecting branches on every value.
 float bound_of_smallest(const float* values, index_t n, index_t k, index_t enough);

@@ -24,6 +24,12 @@ struct MicroKernel {
   int rows, cols;
   bool (*reached)(const float* left, const float* right, index_t depth, const MicroBounds& bounds,
                   float* products, std::uint64_t* masks);
+  // products (rows, cols), `ld` apart, = or += the product over some of the features.
+  void (*multiply)(const float* left, const float* right, index_t depth, bool add, float* products,
+                   index_t ld);
+  // The masks of a + b, sums of two models' products.
+  bool (*joint_reached)(const float* a, const float* b, const MicroBounds& bounds,
+                        std::uint64_t* masks);
   const char* name;
 };
 

@@ -1,8 +1,11 @@
 #pragma once
 
 #include "common/types.hpp"
+#include "ops/pair_terms.hpp"
 
-// Epilogues of a tile of products, one row at a time and in place. All loops vectorise.
+// What pair_terms does to a block of a channel's matrix once its products are there. Rows of a
+// block are `stride` entries apart, of which the first n_cols belong to samples. All loops
+// vectorise, and a block of float32 stays in the first cache.
 namespace consilience {
 
 // Below this share of |a|^2 + |b|^2 a squared distance has lost too many digits to the expansion:
@@ -12,26 +15,40 @@ constexpr Real near_share() {
   return sizeof(Real) == 4 ? Real(0x1p-6) : Real(0x1p-20);
 }
 
-// row_j <- row_norm + col_norms_j - 2 row_j. True if any entry is near, as defined above.
-bool squared_distances(float* row, float row_norm, const float* col_norms, index_t n);
-bool squared_distances(double* row, double row_norm, const double* col_norms, index_t n);
+// Rows of a block are a multiple of this long, so that sums of its products read whole vectors.
+constexpr index_t kBlockLanes = 16;
 
-// row_j <- unscale * sqrt(row_j) - u - v_j
-void distances_about(float* row, index_t n, float unscale, float u, const float* v);
-void distances_about(double* row, index_t n, double unscale, double u, const double* v);
+template <class Real>
+struct Block {
+  Real* entries;
+  index_t n_rows, n_cols, stride;
 
-// row_j <- unscale2 * row_j - u - v_j
-void squares_about(float* row, index_t n, float unscale2, float u, const float* v);
-void squares_about(double* row, index_t n, double unscale2, double u, const double* v);
+  Real* row(index_t i) const { return entries + i * stride; }
+};
 
-// row_j <- exp(minus_gamma * row_j) - u - v_j
-void rbf_about(float* row, index_t n, float minus_gamma, float u, const float* v);
-void rbf_about(double* row, index_t n, double minus_gamma, double u, const double* v);
+// Products become squared distances |a|^2 + |b|^2 - 2 a.b. True if any is near, as defined above.
+bool squared_distances(const Block<float>& block, const float* row_norms, const float* col_norms);
+bool squared_distances(const Block<double>& block, const double* row_norms,
+                       const double* col_norms);
 
-// Sums in float64.
-double sum(const float* row, index_t n);
-double sum(const double* row, index_t n);
-void add_to(const float* row, index_t n, double* sums);
-void add_to(const double* row, index_t n, double* sums);
+// g of squared distances in units of `unscale`^2, less u_i and v_j: `values` may be `squares`.
+// gamma is read by rbf only. Entries past n_cols become 0.
+void values_about(PairFunction function, const Block<float>& squares, double unscale, double gamma,
+                  const float* u, const float* v, float* values);
+void values_about(PairFunction function, const Block<double>& squares, double unscale, double gamma,
+                  const double* u, const double* v, double* values);
+
+// Adds the sums of the block's rows, and those of its columns unless col_sums is null. Float32
+// entries are added up in groups of at most eight before they enter float64.
+void add_sums(const Block<float>& block, double* row_sums, double* col_sums);
+void add_sums(const Block<double>& block, double* row_sums, double* col_sums);
+
+// products[c, e] += weight * sum_s c_s e_s for the upper triangle of channels, over n_entries (a
+// multiple of kBlockLanes), channels being `area` apart. Float32 products are added up in
+// groups of at most 48 before they enter float64.
+void add_products(const float* channels, index_t n_channels, index_t area, index_t n_entries,
+                  double weight, double* products);
+void add_products(const double* channels, index_t n_channels, index_t area, index_t n_entries,
+                  double weight, double* products);
 
 }  // namespace consilience

@@ -4,6 +4,8 @@
 #include <memory>
 #include <new>
 
+#include "common/parallel.hpp"
+#include "cpu/centered.hpp"
 #include "cpu/micro_kernel.hpp"
 
 namespace consilience {
@@ -47,5 +49,15 @@ class Panels {
   index_t cols_, n_rows_, depth_;
   std::unique_ptr<float[], Delete> data_;
 };
+
+inline Panels packed(const Centered<float>& set, const Run& run) {
+  Panels panels(set.n_samples, set.n_features);
+  const index_t cols = micro_kernel().cols;
+  parallel_for(panels.n_panels(), run, [&](index_t panel, int) {
+    const index_t stop = std::min(set.n_samples, (panel + 1) * cols);
+    for (index_t i = panel * cols; i < stop; ++i) panels.set_row(i, set.row(i), set.n_features);
+  });
+  return panels;
+}
 
 }  // namespace consilience

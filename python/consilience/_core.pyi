@@ -27,24 +27,30 @@ def pair_terms(
     *,
     functions: Sequence[str],
     gammas: Sequence[float],
-    offsets: Sequence[_Floats],
     tile: int,
     double_tiles: bool,
     n_threads: int,
-) -> tuple[_Floats, _Floats]: ...
+) -> tuple[_Floats, _Floats, _Floats]: ...
 def pair_terms_bytes(
     n_samples: int,
     total_features: int,
+    most_features: int,
     n_channels: int,
     tile: int,
     double_tiles: bool,
     n_threads: int,
 ) -> int: ...
+def pair_distances(X: _Set, i: _Indices, j: _Indices, *, n_threads: int) -> _Floats: ...
 def joint_nearest(
     sets: Sequence[_Set], *, pairs: Sequence[tuple[int, int]], tile: int, n_threads: int
 ) -> _Floats: ...
 def joint_nearest_bytes(
-    n_samples: int, total_features: int, n_sets: int, n_pairs: int, tile: int, n_threads: int
+    n_samples: int,
+    total_features: int,
+    most_features: int,
+    n_sets: int,
+    n_pairs: int,
+    n_threads: int,
 ) -> int: ...
 def rank_counts(
     X: _Set,

@@ -32,8 +32,42 @@ def test_sets_of_very_different_scale(ops, rng):
     assert_allclose(ops.joint_nearest([X, Y], [(0, 1)])[0], two_nearest(X, Y), rtol=1e-12)
 
 
+# Around the rows (4, 8), panels (8, 24, 48) and tiles of the micro-kernels.
+@pytest.mark.parametrize("n_samples", [3, 4, 8, 9, 23, 25, 47, 48, 49, 96, 97, 250])
+def test_the_edges_of_blocks(rng, n_samples):
+    sets = [rng.standard_normal((n_samples, d)).astype(np.float32) for d in (1, 40)]
+    for tile in (1, 100, 480):
+        found = native(tile=tile).joint_nearest(sets, [(0, 1), (1, 1), (0, 0)])
+        for p, (a, b) in enumerate([(0, 1), (1, 1), (0, 0)]):
+            assert_allclose(found[p], two_nearest(sets[a], sets[b]), rtol=1e-12)
+
+
+def test_a_pair_may_stand_in_either_order_and_more_than_once(rng):
+    sets = [rng.standard_normal((130, d)) for d in (3, 5)]
+    found = native().joint_nearest(sets, [(0, 1), (1, 0), (0, 1)])
+    assert_array_equal(found[0], found[2])
+    assert_allclose(found[0], found[1], rtol=1e-15)
+
+
+def test_same_bits_for_any_number_of_threads(rng):
+    sets = [(rng.standard_normal((1100, d)) + 1e4).astype(np.float32) for d in (6, 20, 33)]
+    sets[1][::7] = sets[1][0]  # many near pairs in one set, none in the joint spaces
+    expected = native(n_threads=1).joint_nearest(sets, PAIRS)
+    assert_allclose(expected[1], two_nearest(sets[1], sets[2]), rtol=1e-12)
+    for n_threads in (2, 3, 5):
+        assert_array_equal(native(n_threads=n_threads).joint_nearest(sets, PAIRS), expected)
+
+
+def test_rows_that_are_all_near_each_other_but_for_one_set(rng):
+    # Every row ties with every other within the bound of one set: the other decides.
+    X = np.ones((200, 8)) + 1e-7 * rng.standard_normal((200, 8))
+    X[0] += 1e3
+    Y = rng.standard_normal((200, 3))
+    assert_allclose(native().joint_nearest([X, Y], [(0, 1)])[0], two_nearest(X, Y), rtol=1e-12)
+
+
 def test_a_small_memory_takes_a_few_pairs_at_a_time(sets):
-    needed = _core.joint_nearest_bytes(97, sum(X.shape[1] for X in sets), 3, 1, 256, 1)
+    needed = _core.joint_nearest_bytes(97, sum(X.shape[1] for X in sets), 11, 3, 1, 1)
     small = native(n_threads=1, max_memory=needed)
     assert_array_equal(small.joint_nearest(sets, PAIRS), native().joint_nearest(sets, PAIRS))
 

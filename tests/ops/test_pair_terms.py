@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
 from consilience import _core
-from consilience.backends import Channel
+from consilience.backends import Channel, PairTable
 from engine import native
 
 
@@ -55,9 +56,13 @@ def test_sums_about_offsets(ops, sets):
     assert_allclose(table.rows[0], shifted[0].sum(axis=1), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("function", ["distance", "squared", "rbf"])
-def test_same_bits_for_any_number_of_threads(rng, function):
-    sets = [rng.standard_normal((2500, d)).astype(np.float32) for d in (5, 30)]
+FUNCTIONS = ["distance", "squared", "rbf"]
+
+
+@pytest.mark.parametrize("n_samples", [2500, 700])
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_same_bits_for_any_number_of_threads(rng, function, n_samples):
+    sets = [rng.standard_normal((n_samples, d)).astype(np.float32) for d in (5, 30)]
     channels = [Channel(X, function, 0.01) for X in sets]
     expected = native(n_threads=1).pair_terms(channels)
     for n_threads in (2, 3, 5):
@@ -66,23 +71,111 @@ def test_same_bits_for_any_number_of_threads(rng, function):
             assert_array_equal(getattr(found, field.name), getattr(expected, field.name))
 
 
+def kernel(channels, *, double_tiles=False, tile=96, n_threads=1):
+    """The kernel's sums, whatever tiles the backend would choose."""
+    native()
+    rows, products, offsets = _core.pair_terms(
+        [channel.X for channel in channels],
+        functions=[channel.function for channel in channels],
+        gammas=[channel.gamma for channel in channels],
+        tile=tile,
+        double_tiles=double_tiles,
+        n_threads=n_threads,
+    )
+    return PairTable(rows, products, offsets, np.zeros(len(channels)))
+
+
+# Around the rows (4, 8), panels (8, 24, 48) and tiles of the micro-kernels.
+@pytest.mark.parametrize("n_samples", [2, 3, 7, 9, 23, 47, 48, 49, 95, 97, 145])
+@pytest.mark.parametrize("double_tiles", [False, True])
+def test_sums_at_the_edges_of_blocks(rng, n_samples, double_tiles):
+    X, Y = (rng.standard_normal((n_samples, d)).astype(np.float32) for d in (1, 19))
+    channels = [Channel(X), Channel(Y, "rbf", 0.02), Channel(Y, "squared")]
+    table = kernel(channels, double_tiles=double_tiles)
+    matrices = [dense(channel) for channel in channels]
+    rtol = 1e-12 if double_tiles else 3e-6
+    for a, A in enumerate(matrices):
+        for b, B in enumerate(matrices):
+            sums = table.pair(a, b).without_offsets()
+            assert_allclose(sums.ab, (A * B).sum(), rtol=rtol)
+            assert_allclose(sums.rows_a, A.sum(axis=1), rtol=rtol)
+
+
+@pytest.mark.parametrize("n_channels", [1, 2, 3, 4, 5])
+def test_products_of_any_number_of_channels(rng, n_channels):
+    sets = [rng.standard_normal((130, 4 + c)).astype(np.float32) for c in range(n_channels)]
+    channels = [Channel(X, FUNCTIONS[c % 3], 0.05) for c, X in enumerate(sets)]
+    table = kernel(channels)
+    assert_array_equal(table.products, table.products.T)
+    for a, b in itertools.product(range(n_channels), repeat=2):
+        expected = (dense(channels[a]) * dense(channels[b])).sum()
+        assert_allclose(table.pair(a, b).without_offsets().ab, expected, rtol=3e-6)
+
+
+def test_channels_of_one_set_share_its_products(rng):
+    X, Y = (rng.standard_normal((150, d)).astype(np.float32) for d in (6, 9))
+    together = [Channel(X), Channel(Y, "rbf", 0.1), Channel(X, "squared"), Channel(X, "rbf", 0.1)]
+    apart = [dataclasses.replace(channel, X=channel.X.copy()) for channel in together]
+    for found, expected in zip(
+        dataclasses.astuple(kernel(together)), dataclasses.astuple(kernel(apart)), strict=True
+    ):
+        assert_array_equal(found, expected)
+
+
+def test_views_of_one_buffer_are_different_sets(rng):
+    buffer = rng.standard_normal(60 * 4)
+    wide, narrow = buffer.reshape(60, 4), buffer[: 60 * 3].reshape(60, 3)
+    table = native().pair_terms([Channel(wide), Channel(narrow)])
+    for c, X in enumerate((wide, narrow)):
+        D = reference.distances(X)
+        assert_allclose(table.pair(c, c).without_offsets().ab, (D * D).sum(), rtol=1e-11)
+
+
+def test_twins_in_one_set_are_equal_to_the_last_bit(rng):
+    X = rng.standard_normal((300, 12)).astype(np.float32)
+    table = kernel([Channel(X), Channel(X.copy())])
+    assert_array_equal(table.rows[0], table.rows[1])
+    assert len(np.unique(table.products)) == 1
+
+
 @pytest.mark.parametrize("function", ["distance", "rbf"])
 def test_float32_tiles_are_close_to_float64_ones(rng, function):
     Z = rng.standard_normal((600, 6))
     sets = [(Z @ rng.standard_normal((6, d)) + 100.0).astype(np.float32) for d in (20, 64)]
     sets[0][::50] = sets[0][0]
-    native()
-    arguments = {
-        "functions": [function] * 2,
-        "gammas": [0.01] * 2,
-        "offsets": [np.full(600, 2.0)] * 2,
-        "tile": 128,
-        "n_threads": 1,
-    }
-    rows, products = _core.pair_terms(sets, double_tiles=False, **arguments)
-    exact_rows, exact_products = _core.pair_terms(sets, double_tiles=True, **arguments)
-    assert_allclose(rows, exact_rows, rtol=1e-6, atol=1e-4)
-    assert_allclose(products, exact_products, rtol=1e-6)
+    channels = [Channel(X, function, 0.01) for X in sets]
+    found, exact = (kernel(channels, double_tiles=double) for double in (False, True))
+    for a, b in ((0, 0), (0, 1), (1, 1)):
+        found_sums, sums = (table.pair(a, b).without_offsets() for table in (found, exact))
+        assert_allclose(found_sums.ab, sums.ab, rtol=1e-6)
+        assert_allclose(found_sums.rows_a, sums.rows_a, rtol=1e-6, atol=1e-4)
+
+
+@pytest.mark.parametrize("double_tiles", [False, True])
+def test_the_exponential_of_small_and_large_arguments(double_tiles):
+    # Two samples: the row sum is one value of the kernel.
+    exponents = np.concatenate([np.geomspace(1e-9, 80.0, 200), [86.0, 87.0, 200.0, 1e4]])
+    for exponent in exponents:
+        X = np.array([[0.0], [1.0]], dtype=np.float32)
+        table = kernel([Channel(X, "rbf", exponent)], double_tiles=double_tiles)
+        value = table.rows[0, 0] + table.offsets[0].sum()
+        # A float32 exponent is off by 6e-8 of itself, and values near the offsets are rounded.
+        tolerance = 2.3e-16 if double_tiles else 1.2e-7
+        assert abs(value - np.exp(-exponent)) <= tolerance * (2 + exponent * np.exp(-exponent))
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_distances_of_given_pairs(rng, n_threads):
+    X = (rng.standard_normal((90, 33)) + 1e4).astype(np.float32)
+    i, j = (rng.integers(0, 90, 10_000) for _ in range(2))
+    expected = reference.distances(X)[i, j]
+    assert_allclose(native(n_threads=n_threads).pair_distances(X, i, j), expected, rtol=1e-13)
+
+
+def test_pairs_that_point_outside_are_rejected():
+    for i, j, message in (([0, 4], [1, 1], "outside"), ([0], [-1], "outside"), ([0], [], "per i")):
+        with pytest.raises(ValueError, match=message):
+            native().pair_distances(np.eye(4), np.array(i, int), np.array(j, int))
 
 
 def test_too_small_a_memory_says_so(sets):
@@ -95,7 +188,6 @@ def test_too_small_a_memory_says_so(sets):
     [
         ({"functions": ["distance", "cosine"]}, "function"),
         ({"functions": ["distance"]}, "per channel"),
-        ({"offsets": [np.zeros(4), np.zeros(5)]}, "offset per sample"),
         ({"tile": 0}, "tile"),
         ({"sets": [np.ones((4, 2)), np.ones((5, 2))]}, "n_samples differ"),
         ({"sets": []}, "no channels"),
@@ -107,7 +199,6 @@ def test_the_kernel_rejects_a_bad_argument(change, message):
         "sets": [np.eye(4), np.eye(4)],
         "functions": ["distance", "rbf"],
         "gammas": [0.0, 1.0],
-        "offsets": [np.zeros(4), np.zeros(4)],
         "tile": 8,
         "double_tiles": True,
         "n_threads": 1,

@@ -13,7 +13,6 @@ import numpy as np
 
 from consilience import _core
 from consilience.backends._axes import pruning_axes
-from consilience.backends._offsets import typical_offsets
 from consilience.backends.base import Channel, PairTable, column_means, sampled_pairs
 from consilience.terms import (
     Floats,
@@ -111,13 +110,16 @@ class NativeBackend:
         sets = [channel.X for channel in channels]
         n_samples, n_channels = len(sets[0]), len(sets)
         double_tiles = n_samples <= FLOAT64_SAMPLES or any(map(_strains_float32, channels))
-        # All channels' tiles of one worker should stay in its cache, or close to it.
-        tile = self.tile or int(np.clip(2 ** round(9 - np.log2(n_channels + 1) / 2), 64, 256))
+        # Float64 tiles of all channels should stay in a worker's cache, or close to it; float32
+        # ones are made in smaller blocks.
+        tile = int(np.clip(2 ** round(9 - np.log2(n_channels + 1) / 2), 64, 256))
+        tile = self.tile or (tile if double_tiles else 480)
         self._check_memory(
             "pair_terms",
             _core.pair_terms_bytes(
                 n_samples,
-                sum(X.shape[1] for X in sets),
+                sum({id(X): X.shape[1] for X in sets}.values()),
+                max(X.shape[1] for X in sets),
                 n_channels,
                 tile,
                 double_tiles,
@@ -125,12 +127,10 @@ class NativeBackend:
             ),
         )
         with _one_blas_thread:
-            offsets = np.stack([typical_offsets(channel) for channel in channels])
-            rows, products = _core.pair_terms(
+            rows, products, offsets = _core.pair_terms(
                 sets,
                 functions=[channel.function for channel in channels],
                 gammas=[channel.gamma for channel in channels],
-                offsets=list(offsets),
                 tile=tile,
                 double_tiles=double_tiles,
                 n_threads=self.n_threads,
@@ -139,12 +139,11 @@ class NativeBackend:
         return PairTable(rows, products, offsets, at_zero)
 
     def joint_nearest(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
-        n_features = sum(X.shape[1] for X in sets)
-        tile = self.tile or 256
+        widths = [X.shape[1] for X in sets]
 
         def needed(n_pairs: int) -> int:
             return _core.joint_nearest_bytes(
-                len(sets[0]), n_features, len(sets), n_pairs, tile, self.n_threads
+                len(sets[0]), sum(widths), max(widths), len(sets), n_pairs, self.n_threads
             )
 
         batch = self._fitting("joint_nearest", len(pairs), needed)
@@ -154,7 +153,7 @@ class NativeBackend:
                     _core.joint_nearest(
                         sets,
                         pairs=pairs[first : first + batch],
-                        tile=tile,
+                        tile=self.tile or 480,
                         n_threads=self.n_threads,
                     )
                     for first in range(0, len(pairs), batch)
@@ -223,13 +222,7 @@ class NativeBackend:
         )
 
     def pair_distances(self, X: Any, i: Indices, j: Indices) -> Floats:
-        squares = np.empty(len(i))
-        batch = max(1, (1 << 20) // X.shape[1])
-        for first in range(0, len(i), batch):
-            part = slice(first, first + batch)
-            difference = X[i[part]].astype(np.float64) - X[j[part]]
-            squares[part] = np.einsum("ij,ij->i", difference, difference)
-        return np.sqrt(squares)
+        return _core.pair_distances(X, i, j, n_threads=self.n_threads)
 
     def _fitting(self, op: str, count: int, needed: Callable[[int], int]) -> int:
         """Return how many of `count` fit into the memory at a time, by halving."""
@@ -303,10 +296,10 @@ def _strains_float32(channel: Channel) -> bool:
     """
     X = channel.X
     i, j = sampled_pairs(len(X), 512)
-    mean = column_means(X)
-    norms = ((X[np.concatenate([i, j])].astype(np.float64) - mean) ** 2).sum(axis=1)
-    norms = norms[: len(i)] + norms[len(i) :]
-    squares = ((X[i].astype(np.float64) - X[j]) ** 2).sum(axis=1)
+    x, y = X[i].astype(np.float64), X[j].astype(np.float64)
+    squares = ((x - y) ** 2).sum(axis=1)
+    mean = 0.5 * (x.mean(axis=0) + y.mean(axis=0))
+    norms = ((x - mean) ** 2).sum(axis=1) + ((y - mean) ** 2).sum(axis=1)
     near = float((squares < norms / 32).mean())
     wide = channel.function == "rbf" and (
         channel.gamma * float(norms.max()) > LARGEST_FLOAT32_EXPONENT
