@@ -19,9 +19,9 @@ namespace consilience {
 // lists are those of the float64 keys, ordered by (key, index), whatever was offered first.
 //
 // `Judge` knows the row at hand: width(j), what to add to the lower bound of j for the upper one;
-// slack(), the part of the error that belongs to the row; key(j), float64; threshold(key), the
-// largest lower bound that a candidate with a key as small could have; prefetch(j), a hint that
-// key(j) comes next; id(j), by which equal keys are ordered.
+// slack(), the part of the error that belongs to the row; key(row(), j), float64; threshold(key),
+// the largest lower bound that a candidate with a key as small could have; prefetch(j), a hint
+// that the key of j comes next; id(j), by which equal keys are ordered.
 class CandidateLists {
  public:
   CandidateLists(index_t n_rows, index_t k)
@@ -50,21 +50,20 @@ class CandidateLists {
 
   template <class Judge>
   void offer(index_t row, index_t j, float lower, const Judge& judge) {
-    if (lower > thresholds_[row]) return;
-    if (counts_[row] == limits_[row]) {
-      make_room(row, judge);
-      if (lower > thresholds_[row]) return;
-    }
-    const index_t at = row * capacity_ + counts_[row]++;
+    // Written in any case, and kept by a count: whether a candidate stays is a matter of chance,
+    // which no branch should hang on.
+    const index_t at = row * capacity_ + counts_[row];
     lowers_[at] = lower;
     indices_[at] = static_cast<std::int32_t>(j);
+    counts_[row] += !(lower > thresholds_[row]);
+    if (counts_[row] == limits_[row]) make_room(row, judge);
   }
 
   // Writes the k nearest, nearest first, and returns how many float64 keys that took.
   template <class Judge>
   index_t finish(index_t row, const Judge& judge, index_t* indices, double* keys) {
     narrow(row, judge, k_);
-    const auto nearest = judge_all(row, judge);
+    const auto& nearest = judge_all(row, judge);
     for (index_t s = 0; s < k_; ++s) {
       keys[s] = nearest[s].key;
       indices[s] = nearest[s].id;
@@ -75,7 +74,7 @@ class CandidateLists {
  private:
   struct Judged {
     double key;
-    index_t id, index;
+    std::int32_t id, index;
     bool operator<(const Judged& other) const {
       return key < other.key || (key == other.key && id < other.id);
     }
@@ -90,7 +89,7 @@ class CandidateLists {
       limits_[row] = static_cast<std::int32_t>(std::min(capacity_, k_ + 2 * room));
       return;
     }
-    const auto nearest = judge_all(row, judge);
+    const auto& nearest = judge_all(row, judge);
     for (index_t s = 0; s < k_; ++s) {
       // Judged ones keep a lower bound that no narrowing can drop.
       lowers_[row * capacity_ + s] = -std::numeric_limits<float>::infinity();
@@ -126,14 +125,18 @@ class CandidateLists {
     counts_[row] = static_cast<std::int32_t>(kept);
   }
 
+  // The k nearest of the candidates, nearest first, until the next call on this thread.
   template <class Judge>
-  std::vector<Judged> judge_all(index_t row, const Judge& judge) {
+  const std::vector<Judged>& judge_all(index_t row, const Judge& judge) {
     const index_t count = counts_[row];
     const std::int32_t* indices = indices_.get() + row * capacity_;
-    std::vector<Judged> judged(count);
+    const double* wide = judge.row();
+    thread_local std::vector<Judged> judged;
+    judged.resize(count);
     for (index_t c = 0; c < count; ++c) {
       if (c + 1 < count) judge.prefetch(indices[c + 1]);
-      judged[c] = {judge.key(indices[c]), judge.id(indices[c]), indices[c]};
+      judged[c] = {judge.key(wide, indices[c]), static_cast<std::int32_t>(judge.id(indices[c])),
+                   indices[c]};
     }
     judged_[row] += static_cast<std::int32_t>(count);
     if (count > k_) std::nth_element(judged.begin(), judged.begin() + k_, judged.end());

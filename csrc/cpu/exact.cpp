@@ -23,8 +23,8 @@ inline __attribute__((always_inline)) double sum_in_lanes(index_t d, Term term) 
   return lanes[0];
 }
 
-template <class Real>
-inline __attribute__((always_inline)) double squared_difference(const Real* x, const Real* y,
+template <class Real, class Other>
+inline __attribute__((always_inline)) double squared_difference(const Real* x, const Other* y,
                                                                 index_t d) {
   return sum_in_lanes(d, [=](index_t f) {
     const double difference = static_cast<double>(x[f]) - static_cast<double>(y[f]);
@@ -53,6 +53,9 @@ CONSILIENCE_SIMD double difference_float(const float* x, const float* y, index_t
 CONSILIENCE_SIMD double difference_double(const double* x, const double* y, index_t d) {
   return squared_difference(x, y, d);
 }
+CONSILIENCE_SIMD double difference_vector(const float* x, const double* v, index_t d) {
+  return squared_difference(x, v, d);
+}
 CONSILIENCE_SIMD double product_float(const float* x, const float* y, const double* m, index_t d) {
   return shifted_product(x, y, m, d);
 }
@@ -76,6 +79,17 @@ CONSILIENCE_SIMD double vector_float(const float* x, const double* v, index_t d)
 double squared_distance(const Embedding& X, index_t i, index_t j) {
   return X.is_double ? difference_double(X.double_row(i), X.double_row(j), X.n_features)
                      : difference_float(X.float_row(i), X.float_row(j), X.n_features);
+}
+
+void widened_row(const Embedding& X, index_t i, double* v) {
+  for (index_t f = 0; f < X.n_features; ++f) {
+    v[f] = X.is_double ? X.double_row(i)[f] : static_cast<double>(X.float_row(i)[f]);
+  }
+}
+
+double squared_distance_to(const Embedding& X, index_t i, const double* v) {
+  return X.is_double ? difference_double(X.double_row(i), v, X.n_features)
+                     : difference_vector(X.float_row(i), v, X.n_features);
 }
 
 double shifted_inner_product(const Embedding& X, index_t i, index_t j, const double* mean) {

@@ -27,7 +27,10 @@ double shifted_inner_product(const Embedding& X, index_t i, index_t j, const dou
 // sum_f x_if x_jf
 double inner_product(const Embedding& X, index_t i, index_t j);
 
-// sum_f x_if v_f
+// The same with a row in float64, so that it is converted once for all that it is held against:
+// sum_f (x_if - v_f)^2 and sum_f x_if v_f, to the same bits.
+void widened_row(const Embedding& X, index_t i, double* v);
+double squared_distance_to(const Embedding& X, index_t i, const double* v);
 double product_with(const Embedding& X, index_t i, const double* v);
 
 }  // namespace consilience

@@ -37,9 +37,16 @@ struct Judge {
   index_t id(index_t j) const { return order[j]; }
   float slack() const { return selection.slack[i]; }
 
-  double key(index_t j) const {
-    return distance == Distance::l2 ? squared_distance(X, order[i], order[j])
-                                    : -inner_product(X, order[i], order[j]);
+  const double* row() const {
+    thread_local std::vector<double> wide;
+    wide.resize(X.n_features);
+    widened_row(X, order[i], wide.data());
+    return wide.data();
+  }
+
+  double key(const double* row, index_t j) const {
+    return distance == Distance::l2 ? squared_distance_to(X, order[j], row)
+                                    : -product_with(X, order[j], row);
   }
 
   float threshold(double key) const {
@@ -234,11 +241,11 @@ class Search {
     const index_t i = position(list);
     const float *lower = selection_.lower.data(), *thresholds = lists_.thresholds();
     if (i == j) return;
-    if (!(lower[j] - product_ij <= thresholds[list]) &&
-        !(both && lower[i] - product_ij <= thresholds[j])) {
-      return;
-    }
     if (pruned()) {
+      if (!(lower[j] - product_ij <= thresholds[list]) &&
+          !(both && lower[i] - product_ij <= thresholds[j])) {
+        return;
+      }
       product_ij = product(selection_.row(i), selection_.row(j), X_.n_features);
     }
     lists_.offer(list, j, lower[j] - product_ij, judge(i));
