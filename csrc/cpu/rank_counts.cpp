@@ -19,10 +19,12 @@
 #include "common/simd.hpp"
 #include "cpu/centered.hpp"
 #include "cpu/exact.hpp"
+#include "cpu/rank_tiles.hpp"
 
 namespace consilience {
 namespace {
 
+constexpr index_t kTileQueries = 64;
 constexpr index_t kRowBytes = 16 << 20;  // of products held at a time by one worker
 // Most buckets then hold one sample: a swap costs more than a count.
 constexpr index_t kBucketsPerSample = 2;
@@ -140,8 +142,13 @@ class RowOrder {
 };
 
 struct Worker {
-  explicit Worker(index_t n) : products(rows_at_a_time(n) * n), order(n), ranks(n), columns(n, 0) {}
-  std::vector<double> products;
+  Worker(index_t n, index_t d)
+      : gathered(rows_at_a_time(n) * d),
+        products(rows_at_a_time(n) * n),
+        order(n),
+        ranks(n),
+        columns(n, 0) {}
+  std::vector<double> gathered, products;
   RowOrder order;
   std::vector<std::int32_t> ranks;  // of all samples seen from one row, doubled: ties count half
   std::vector<index_t> columns;     // their sums over this worker's rows: integers, in any order
@@ -155,9 +162,13 @@ class Counter {
     largest_norm2_ = *std::max_element(set_.squared_norms.begin(), set_.squared_norms.end());
   }
 
-  void multiply(index_t start, index_t stop, double* products) const {
+  // Products of some rows with all, `gathered` being room for those rows.
+  void multiply(const index_t* rows, index_t n_rows, double* gathered, double* products) const {
     const index_t d = X_.n_features, n = X_.n_samples;
-    blas::gemm_nt(stop - start, n, d, set_.row(start), d, set_.row(0), d, products, n);
+    for (index_t r = 0; r < n_rows; ++r) {
+      std::copy_n(set_.row(rows[r]), d, gathered + r * d);
+    }
+    blas::gemm_nt(n_rows, n, d, gathered, d, set_.row(0), d, products, n);
   }
 
   // From products a_i.a_l to keys |a_l|^2 / 2 - a_i.a_l, which order l as the distances do, to
@@ -212,55 +223,75 @@ class Counter {
   double error_, largest_norm2_;
 };
 
-}  // namespace
-
-void rank_counts(const Embedding& X, const std::vector<NeighborLists>& sources,
-                 const std::vector<index_t>& ks, const std::vector<index_t>& sample, const Run& run,
-                 const RankTerms& out) {
-  const index_t n = X.n_samples, n_ks = static_cast<index_t>(ks.size());
-  assert(n_ks > 0 && std::is_sorted(ks.begin(), ks.end()));
+void count(const Embedding& X, const RankQueries& queries, const Run& run, double* rank_sums,
+           const RankMoments* moments) {
+  const index_t n = X.n_samples, n_rows = queries.n_rows();
+  const auto n_ks = static_cast<index_t>(queries.ks.size());
   const Counter counter(X, run);
-  const index_t block = rows_at_a_time(n), n_sample = static_cast<index_t>(sample.size());
+  const index_t block = rows_at_a_time(n);
   std::vector<index_t> sampled(n, -1);
-  for (index_t s = 0; s < n_sample; ++s) sampled[sample[s]] = s;
+  const index_t n_sample = moments ? static_cast<index_t>(moments->sample.size()) : 0;
+  for (index_t s = 0; s < n_sample; ++s) sampled[moments->sample[s]] = s;
   std::vector<std::unique_ptr<Worker>> workers(run.n_threads);
 
-  parallel_for((n + block - 1) / block, run, [&](index_t task, int worker_id) {
+  parallel_for((n_rows + block - 1) / block, run, [&](index_t task, int worker_id) {
     auto& worker = workers[worker_id];
-    if (!worker) worker = std::make_unique<Worker>(n);
+    if (!worker) worker = std::make_unique<Worker>(n, X.n_features);
     std::vector<std::int32_t>& ranks = worker->ranks;
-    const index_t start = task * block, stop = std::min(n, start + block);
-    counter.multiply(start, stop, worker->products.data());
-    for (index_t i = start; i < stop; ++i) {
-      counter.rank_row(i, worker->products.data() + (i - start) * n, *worker);
+    const index_t start = task * block, stop = std::min(n_rows, start + block);
+    counter.multiply(queries.rows.data() + start, stop - start, worker->gathered.data(),
+                     worker->products.data());
+    for (index_t r = start; r < stop; ++r) {
+      const index_t i = queries.rows[r];
+      counter.rank_row(i, worker->products.data() + (r - start) * n, *worker);
       ranks[i] = 0;
-      for (std::size_t s = 0; s < sources.size(); ++s) {
-        const index_t* neighbors = sources[s].row(i);
-        double* sums = out.rank_sums + (static_cast<index_t>(s) * n + i) * n_ks;
+      for (std::size_t s = 0; s < queries.lists.size(); ++s) {
+        const index_t* neighbors = queries.lists[s].row(r);
+        double* sums = rank_sums + (static_cast<index_t>(s) * n_rows + r) * n_ks;
         index_t sum = 0, seen = 0;
         for (index_t q = 0; q < n_ks; ++q) {
-          for (; seen < ks[q]; ++seen) sum += ranks[neighbors[seen]];
+          for (; seen < queries.ks[q]; ++seen) sum += ranks[neighbors[seen]];
           sums[q] = 0.5 * static_cast<double>(sum);
         }
       }
-      out.squares[i] = 0.25 * add_row(ranks.data(), n, worker->columns.data());
+      if (!moments) continue;
+      moments->squares[i] = 0.25 * add_row(ranks.data(), n, worker->columns.data());
       if (sampled[i] < 0) continue;
       for (index_t t = 0; t < n_sample; ++t) {
-        out.block[sampled[i] * n_sample + t] = 0.5 * static_cast<double>(ranks[sample[t]]);
+        moments->block[sampled[i] * n_sample + t] =
+            0.5 * static_cast<double>(ranks[moments->sample[t]]);
       }
     }
   });
 
-  for (index_t j = 0; j < n; ++j) {
+  for (index_t j = 0; moments && j < n; ++j) {
     index_t total = 0;
     for (const auto& worker : workers) total += worker ? worker->columns[j] : 0;
-    out.columns[j] = 0.5 * static_cast<double>(total);
+    moments->columns[j] = 0.5 * static_cast<double>(total);
   }
+}
+
+}  // namespace
+
+void rank_counts(const Embedding& X, const RankQueries& queries, const Run& run,
+                 double* rank_sums) {
+  if (most_queries(queries) <= kTileQueries) {
+    count_in_tiles(X, queries, run, rank_sums);
+  } else {
+    count(X, queries, run, rank_sums, nullptr);
+  }
+}
+
+void rank_counts(const Embedding& X, const RankQueries& queries, const Run& run, double* rank_sums,
+                 const RankMoments& moments) {
+  assert(queries.n_rows() == X.n_samples);
+  count(X, queries, run, rank_sums, &moments);
 }
 
 index_t rank_counts_bytes(index_t n_samples, index_t n_features, int n_threads) {
   const index_t row = rows_at_a_time(n_samples) * 8 + 64;
-  return n_samples * (n_features * 8 + 8) + n_threads * n_samples * row;
+  return n_samples * (n_features * 8 + 8) +
+         n_threads * (n_samples * row + 8 * rows_at_a_time(n_samples) * n_features);
 }
 
 }  // namespace consilience

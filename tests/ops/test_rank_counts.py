@@ -46,7 +46,7 @@ def test_sums_of_the_matrix_of_ranks_and_a_block_of_it(ops, sets, rng, tied):
     R = ranks(X)
     np.fill_diagonal(R, 0.0)
     sample = rng.permutation(97)[:11]
-    found = ops.rank_counts(X, [graph_of(rng, 97, 2)], [2], sample)
+    found = ops.rank_counts(X, [graph_of(rng, 97, 2)], [2], sample=sample)
     assert_array_equal(found.columns, R.sum(axis=0))
     assert_array_equal(found.squares, (R * R).sum(axis=1))
     assert_array_equal(found.block, R[np.ix_(sample, sample)])
@@ -88,7 +88,7 @@ def test_the_kernel_rejects_a_bad_argument(rng, ks, change, message):
     native()
     indices = graph_of(rng, 30, 3).indices + change
     with pytest.raises(ValueError, match=message):
-        _core.rank_counts(np.eye(30), sources=[indices], ks=ks, sample=[], n_threads=1)
+        _core.rank_counts(np.eye(30), sources=[indices], ks=ks, n_threads=1)
 
 
 @pytest.mark.parametrize("sample", [[30], [-1], [3, 3]])

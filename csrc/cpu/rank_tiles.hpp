@@ -1,0 +1,18 @@
+#pragma once
+
+#include "ops/rank_counts.hpp"
+
+namespace consilience {
+
+// Ranks by counting who is nearer, in float32 products that serve both their rows. Each different
+// query of a row costs a comparison per entry: the way for few of them, and for few rows.
+void count_in_tiles(const Embedding& X, const RankQueries& queries, const Run& run,
+                    double* rank_sums);
+
+// The most different neighbours that any row asks for.
+index_t most_queries(const RankQueries& queries);
+
+index_t count_in_tiles_bytes(index_t n_samples, index_t n_features, index_t n_rows,
+                             index_t n_layers);
+
+}  // namespace consilience
