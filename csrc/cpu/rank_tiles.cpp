@@ -15,27 +15,30 @@
 #include "cpu/exact.hpp"
 #include "cpu/micro_kernel.hpp"
 #include "cpu/panels.hpp"
+#include "cpu/row_keys.hpp"
 #include "cpu/tournament.hpp"
 
 namespace consilience {
 namespace {
 
 constexpr index_t kTile = 480;
-// Features summed in a row before they are added to the others: 32 + d / 32 roundings, not d.
-constexpr index_t kChunk = 32;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// The different neighbours that each row asks for, ascending.
+// Appends the different neighbours that row r asks for, ascending.
+void different(const RankQueries& queries, index_t r, std::vector<index_t>& columns) {
+  const auto first = static_cast<std::ptrdiff_t>(columns.size());
+  for (const NeighborLists& list : queries.lists) {
+    columns.insert(columns.end(), list.row(r), list.row(r) + queries.ks.back());
+  }
+  std::sort(columns.begin() + first, columns.end());
+  columns.erase(std::unique(columns.begin() + first, columns.end()), columns.end());
+}
+
 struct Questions {
   explicit Questions(const RankQueries& queries) {
     starts.push_back(0);
     for (index_t r = 0; r < queries.n_rows(); ++r) {
-      const auto first = static_cast<std::ptrdiff_t>(columns.size());
-      for (const NeighborLists& list : queries.lists) {
-        columns.insert(columns.end(), list.row(r), list.row(r) + queries.ks.back());
-      }
-      std::sort(columns.begin() + first, columns.end());
-      columns.erase(std::unique(columns.begin() + first, columns.end()), columns.end());
+      different(queries, r, columns);
       starts.push_back(static_cast<index_t>(columns.size()));
     }
   }
@@ -111,8 +114,7 @@ class TileCounter {
   // hold the share of the row. Comparisons round by 2^-23 of either.
   double share(double squared_norm) const {
     const index_t d = X_.n_features;
-    const index_t chain = d <= kChunk ? d : kChunk + (d + kChunk - 1) / kChunk;
-    return product_error<float>(chain) * 0.5 * squared_norm +
+    return product_error<float>(chunked_roundings(d)) * 0.5 * squared_norm +
            std::ldexp(static_cast<double>(d), -120);
   }
 
@@ -192,8 +194,8 @@ class TileCounter {
 
   void multiply(const Panels& left, index_t i, index_t row_stop, index_t j, float* products) const {
     const index_t d = X_.n_features, cols = kernel_.cols;
-    for (index_t f = 0; f < d; f += kChunk) {
-      const index_t depth = std::min(kChunk, d - f);
+    for (index_t f = 0; f < d; f += kFeatureChunk) {
+      const index_t depth = std::min(kFeatureChunk, d - f);
       for (index_t row = i; row < row_stop; row += kernel_.rows) {
         kernel_.multiply(left.row(row) + f * cols, right_->row(j) + f * cols, depth, f > 0,
                          products + (row - i) * cols, cols);
@@ -276,11 +278,17 @@ void count_in_tiles(const Embedding& X, const RankQueries& queries, const Run& r
   counter.finish(rank_sums);
 }
 
-index_t most_queries(const RankQueries& queries) {
-  const Questions questions(queries);
-  index_t most = 0;
-  for (index_t r = 0; r < queries.n_rows(); ++r) most = std::max(most, questions.count(r));
-  return most;
+bool asks_at_most(index_t limit, const RankQueries& queries) {
+  const index_t k = queries.ks.back();
+  if (k > limit) return false;
+  if (k * static_cast<index_t>(queries.lists.size()) <= limit) return true;
+  std::vector<index_t> columns;
+  for (index_t r = 0; r < queries.n_rows(); ++r) {
+    columns.clear();
+    different(queries, r, columns);
+    if (static_cast<index_t>(columns.size()) > limit) return false;
+  }
+  return true;
 }
 
 index_t count_in_tiles_bytes(index_t n_samples, index_t n_features, index_t n_rows,

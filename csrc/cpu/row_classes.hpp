@@ -1,0 +1,115 @@
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <vector>
+
+#include "common/types.hpp"
+
+namespace consilience {
+
+// class_l <- (key_l - low) per_key, rounded down.
+void to_classes(const float* keys, index_t n, float low, float per_key, std::int32_t* classes);
+void to_classes(const double* keys, index_t n, double low, double per_key, std::int32_t* classes);
+
+// The samples of a row in classes of equal width by key, and how many come before each class: a
+// rank up to those of the same class, without a sort.
+template <class Real>
+class RowClasses {
+ public:
+  explicit RowClasses(index_t n)
+      : n_(n),
+        class_of_(n),
+        next_(n),
+        classes_(std::min(kMostClasses, std::bit_ceil(static_cast<std::uint64_t>(n)))) {}
+
+  // All keys lie in [low, high], and `self` comes last. False if the samples crowd into few
+  // classes, so that looking through one is no short walk. Classes are no narrower than `width`.
+  bool assign(const Real* keys, Real low, Real high, double width, index_t self) {
+    keys_ = keys, low_ = low, high_ = high, self_ = self;
+    const double range = static_cast<double>(high) - static_cast<double>(low);
+    if (!(range > 0.0)) return false;
+    const double fitting = std::min(range / width, static_cast<double>(classes_.size()));
+    n_classes_ = std::max<index_t>(1, static_cast<index_t>(fitting));
+    per_key_ = static_cast<Real>(static_cast<double>(n_classes_ - 1) / range);
+    to_classes(keys, n_, low, per_key_, class_of_.data());
+    class_of_[self] = static_cast<std::int32_t>(n_classes_ - 1);
+    std::fill_n(classes_.begin(), n_classes_, Class{0, -1});
+    for (index_t l = 0; l < n_; ++l) {
+      Class& its = classes_[class_of_[l]];
+      next_[l] = its.last;
+      its.last = static_cast<std::int32_t>(l);
+      ++its.before;
+    }
+    index_t before = 0, crowd = 0;
+    for (index_t c = 0; c < n_classes_; ++c) {
+      const index_t count = classes_[c].before;
+      classes_[c].before = static_cast<std::int32_t>(before);
+      before += count;
+      crowd += count * count;
+    }
+    return crowd <= kCrowd * n_;
+  }
+
+  // Counts the samples other than `self` with keys below `from`, and calls visit(l) for those up
+  // to `to`.
+  template <class Visit>
+  index_t below(double from, double to, Visit&& visit) const {
+    const index_t first = class_at(from), last = class_at(to);
+    index_t count = classes_[first].before;
+    for (index_t c = first; c <= last; ++c) {
+      for (std::int32_t l = classes_[c].last; l >= 0; l = next_[l]) {
+        const double key = static_cast<double>(keys_[l]);
+        if (l == self_ || key > to) continue;
+        if (key < from) {
+          ++count;
+        } else {
+          visit(index_t{l});
+        }
+      }
+    }
+    return count;
+  }
+
+  // Twice the mean rank of each class; returns the sum of squares of the ranks, 1 to n - 1.
+  double mean_ranks(std::int32_t* doubled) const {
+    double squares = 0.0;
+    for (index_t c = 0; c < n_classes_; ++c) {
+      const bool last = c + 1 == n_classes_;
+      const index_t before = classes_[c].before;
+      const index_t after = last ? n_ - 1 : index_t{classes_[c + 1].before};
+      doubled[c] = static_cast<std::int32_t>(before + after + 1);
+      const auto rank = static_cast<double>(before + after + 1);
+      squares += static_cast<double>(after - before) * rank * rank;
+    }
+    return 0.25 * squares;
+  }
+
+  double key(index_t l) const { return static_cast<double>(keys_[l]); }
+  const std::int32_t* classes() const { return class_of_.data(); }
+  std::size_t most() const { return classes_.size(); }
+
+ private:
+  static constexpr index_t kCrowd = 16;
+  // Fewer than a float32 tells apart.
+  static constexpr std::uint64_t kMostClasses = 1 << 20;
+  struct Class {
+    std::int32_t before, last;
+  };
+
+  index_t class_at(double key) const {
+    const Real inside = static_cast<Real>(key) < low_    ? low_
+                        : static_cast<Real>(key) > high_ ? high_
+                                                         : static_cast<Real>(key);
+    return static_cast<index_t>((inside - low_) * per_key_);
+  }
+
+  index_t n_, n_classes_ = 0, self_ = 0;
+  const Real* keys_ = nullptr;
+  Real low_ = 0, high_ = 0, per_key_ = 0;
+  std::vector<std::int32_t> class_of_, next_;
+  std::vector<Class> classes_;
+};
+
+}  // namespace consilience
