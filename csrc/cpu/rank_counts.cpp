@@ -12,7 +12,7 @@ namespace consilience {
 namespace {
 
 // Different queries of a row up to which tiles are the faster way.
-constexpr index_t kTileQueries = 24;
+constexpr index_t kTileQueries = 32;
 
 }  // namespace
 

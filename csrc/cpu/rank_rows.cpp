@@ -110,7 +110,8 @@ class RowCounter {
       keys_.multiply(queries_.rows.data() + r, 1, worker.room.data(), worker.products.data());
       Real low, high;
       keys_.finish(i, worker.products.data(), &low, &high);
-      if (!worker.classes.assign(worker.products.data(), low, high, keys_.gap(i), i)) {
+      const double gap = keys_.gap(i);
+      if (!worker.classes.assign(worker.products.data(), low, high, gap, i)) {
         found += static_cast<double>(X_.n_samples);
         continue;
       }
@@ -119,7 +120,7 @@ class RowCounter {
           const index_t j = list.row(r)[q];
           if (worker.ranks_row[j] == probe) continue;
           worker.ranks_row[j] = static_cast<std::int32_t>(probe);
-          below(i, j, worker);
+          below(j, gap, worker);
           if (!worker.near.empty()) found += static_cast<double>(worker.near.size()) + 1.0;
         }
       }
@@ -132,8 +133,9 @@ class RowCounter {
     const index_t n = X_.n_samples, i = queries_.rows[r];
     Real low, high;
     keys_.finish(i, row, &low, &high);
+    const double gap = keys_.gap(i);
     const bool exact = moments_ && n <= kExactSamples;
-    if (exact || !worker.classes.assign(row, low, high, keys_.gap(i), i)) {
+    if (exact || !worker.classes.assign(row, low, high, gap, i)) {
       rank_row(i, row, low, high, worker);
       add_sums(r, [&](index_t j) { return worker.ranks[j]; });
       if (!moments_) return;
@@ -141,7 +143,7 @@ class RowCounter {
       add_block(i, [&](index_t j) { return worker.ranks[j]; });
       return;
     }
-    add_sums(r, [&](index_t j) { return rank_one(r, j, worker); });
+    add_sums(r, [&](index_t j) { return rank_one(r, j, gap, worker); });
     if (!moments_) return;
     std::int32_t* ranks = worker.class_ranks.data();
     const std::int32_t* classes = worker.classes.classes();
@@ -176,20 +178,20 @@ class RowCounter {
     }
   }
 
-  // Samples certainly nearer to i than j is; those that may be, in `worker.near`.
-  index_t below(index_t i, index_t j, Worker<Real>& worker) const {
+  // Samples certainly nearer than j is; those that may be, in `worker.near`.
+  index_t below(index_t j, double gap, Worker<Real>& worker) const {
     worker.near.clear();
-    const double gap = keys_.gap(i), key = worker.classes.key(j);
+    const double key = worker.classes.key(j);
     return worker.classes.below(key - gap, key + gap, [&](index_t l) {
       if (l != j) worker.near.push_back(l);
     });
   }
 
-  std::int32_t rank_one(index_t r, index_t j, Worker<Real>& worker) const {
+  std::int32_t rank_one(index_t r, index_t j, double gap, Worker<Real>& worker) const {
     const auto row = static_cast<std::int32_t>(r);
     if (worker.ranks_row[j] == row) return worker.ranks[j];
     const index_t i = queries_.rows[r];
-    index_t doubled = 2 + 2 * below(i, j, worker);
+    index_t doubled = 2 + 2 * below(j, gap, worker);
     const auto distance = [&](index_t l) {
       if (worker.distances_row[l] != row) {
         worker.distances_row[l] = row;
@@ -197,6 +199,8 @@ class RowCounter {
       }
       return worker.distances[l];
     };
+    if (!worker.near.empty()) prefetch_row(X_, j);
+    for (const index_t l : worker.near) prefetch_row(X_, l);
     for (const index_t l : worker.near) {
       doubled += distance(l) < distance(j) ? 2 : (distance(l) == distance(j) ? 1 : 0);
     }
