@@ -40,28 +40,32 @@ CONSILIENCE_SIMD void add_classes(const std::int32_t* classes, const std::int32_
   for (index_t l = 0; l < n; ++l) columns[l] += ranks[classes[l]];
 }
 
+// A value that holds for one row.
+template <class Value>
+struct Known {
+  std::int32_t row = -1;
+  Value value;
+};
+
 template <class Real>
 struct Worker {
   Worker(const RowKeys<Real>& keys, index_t n)
       : room(keys.room()),
         products(keys.rows_at_a_time() * keys.stride()),
         classes(n),
-        class_ranks(classes.most()),
         ranks(n),
-        ranks_row(n, -1),
-        distances(n),
-        distances_row(n, -1),
+        known_ranks(n),
+        known_distances(n),
         columns(n, 0) {}
 
   std::vector<Real> room, products;
   RowClasses<Real> classes;
   std::unique_ptr<RowOrder> order;  // for rows that crowd into few classes
   std::vector<double> wide;
-  // Doubled ranks, as ties count half; those of single samples and their distances hold for the
-  // row they name.
-  std::vector<std::int32_t> class_ranks, ranks, ranks_row;
-  std::vector<double> distances;
-  std::vector<std::int32_t> distances_row;
+  // Doubled ranks, as ties count half: of a whole row, or of single samples.
+  std::vector<std::int32_t> ranks;
+  std::vector<Known<std::int32_t>> known_ranks;
+  std::vector<Known<double>> known_distances;
   std::vector<index_t> columns;  // sums over this worker's rows: integers, in any order
   std::vector<index_t> near;
   std::vector<std::pair<double, index_t>> undecided;
@@ -118,8 +122,9 @@ class RowCounter {
       for (const NeighborLists& list : queries_.lists) {
         for (index_t q = 0; q < queries_.ks.back(); ++q) {
           const index_t j = list.row(r)[q];
-          if (worker.ranks_row[j] == probe) continue;
-          worker.ranks_row[j] = static_cast<std::int32_t>(probe);
+          if (std::exchange(worker.known_ranks[j].row, static_cast<std::int32_t>(probe)) == probe) {
+            continue;
+          }
           below(j, gap, worker);
           if (!worker.near.empty()) found += static_cast<double>(worker.near.size()) + 1.0;
         }
@@ -145,9 +150,9 @@ class RowCounter {
     }
     add_sums(r, [&](index_t j) { return rank_one(r, j, gap, worker); });
     if (!moments_) return;
-    std::int32_t* ranks = worker.class_ranks.data();
+    const std::int32_t* ranks = worker.classes.mean_ranks();
     const std::int32_t* classes = worker.classes.classes();
-    moments_->squares[i] = worker.classes.mean_ranks(ranks);
+    moments_->squares[i] = worker.classes.squares();
     add_classes(classes, ranks, n, worker.columns.data());
     worker.columns[i] -= ranks[classes[i]];
     add_block(i, [&](index_t j) { return ranks[classes[j]]; });
@@ -189,23 +194,31 @@ class RowCounter {
 
   std::int32_t rank_one(index_t r, index_t j, double gap, Worker<Real>& worker) const {
     const auto row = static_cast<std::int32_t>(r);
-    if (worker.ranks_row[j] == row) return worker.ranks[j];
-    const index_t i = queries_.rows[r];
+    Known<std::int32_t>& known = worker.known_ranks[j];
+    if (known.row == row) return known.value;
     index_t doubled = 2 + 2 * below(j, gap, worker);
+    if (!worker.near.empty()) doubled += among(r, j, worker);
+    known = {row, static_cast<std::int32_t>(doubled)};
+    return known.value;
+  }
+
+  // Twice how many of `worker.near` are nearer than j, ties once: by float64 differences.
+  index_t among(index_t r, index_t j, Worker<Real>& worker) const {
+    const auto row = static_cast<std::int32_t>(r);
+    const index_t i = queries_.rows[r];
     const auto distance = [&](index_t l) {
-      if (worker.distances_row[l] != row) {
-        worker.distances_row[l] = row;
-        worker.distances[l] = squared_distance(X_, i, l);
-      }
-      return worker.distances[l];
+      Known<double>& known = worker.known_distances[l];
+      if (known.row != row) known = {row, squared_distance(X_, i, l)};
+      return known.value;
     };
-    if (!worker.near.empty()) prefetch_row(X_, j);
     for (const index_t l : worker.near) prefetch_row(X_, l);
+    const double own = distance(j);
+    index_t doubled = 0;
     for (const index_t l : worker.near) {
-      doubled += distance(l) < distance(j) ? 2 : (distance(l) == distance(j) ? 1 : 0);
+      const double other = distance(l);
+      doubled += other < own ? 2 : (other == own ? 1 : 0);
     }
-    worker.ranks_row[j] = row;
-    return worker.ranks[j] = static_cast<std::int32_t>(doubled);
+    return doubled;
   }
 
   // The ranks of all samples, by a sort: what no class is small enough for.

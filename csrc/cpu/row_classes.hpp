@@ -22,7 +22,8 @@ class RowClasses {
       : n_(n),
         class_of_(n),
         next_(n),
-        classes_(std::min(kMostClasses, std::bit_ceil(static_cast<std::uint64_t>(n)))) {}
+        classes_(std::min(kMostClasses, std::bit_ceil(static_cast<std::uint64_t>(n)))),
+        doubled_(classes_.size()) {}
 
   // All keys lie in [low, high], and `self` comes last. False if the samples crowd into few
   // classes, so that looking through one is no short walk. Classes are no narrower than `width`.
@@ -35,21 +36,27 @@ class RowClasses {
     per_key_ = static_cast<Real>(static_cast<double>(n_classes_ - 1) / range);
     to_classes(keys, n_, low, per_key_, class_of_.data());
     class_of_[self] = static_cast<std::int32_t>(n_classes_ - 1);
-    std::fill_n(classes_.begin(), n_classes_, Class{0, -1});
+    std::fill_n(classes_.begin(), n_classes_, Class{0, 0});
     for (index_t l = 0; l < n_; ++l) {
       Class& its = classes_[class_of_[l]];
       next_[l] = its.last;
-      its.last = static_cast<std::int32_t>(l);
+      its.last = static_cast<std::int32_t>(l + 1);
       ++its.before;
     }
-    index_t crowd = 0;
+    // Self is not counted: its class is the last one.
+    --classes_[n_classes_ - 1].before;
+    index_t crowd = 0, shared = 0;
     std::int32_t before = 0;
     for (index_t c = 0; c < n_classes_; ++c) {
       const std::int32_t count = classes_[c].before;
       classes_[c].before = before;
+      doubled_[c] = 2 * before + count + 1;
       before += count;
-      crowd += index_t{count} * count;
+      const index_t squared = index_t{count} * count;
+      crowd += squared;
+      shared += squared * count - count;
     }
+    shared_ = static_cast<double>(shared);
     return crowd <= kCrowd * n_;
   }
 
@@ -60,45 +67,36 @@ class RowClasses {
     const index_t first = class_at(from), last = class_at(to);
     index_t count = classes_[first].before;
     for (index_t c = first; c <= last; ++c) {
-      for (std::int32_t l = classes_[c].last; l >= 0; l = next_[l]) {
+      for (index_t at = classes_[c].last; at > 0; at = next_[at - 1]) {
+        const index_t l = at - 1;
         const double key = static_cast<double>(keys_[l]);
         if (l == self_ || key > to) continue;
         if (key < from) {
           ++count;
         } else {
-          visit(index_t{l});
+          visit(l);
         }
       }
     }
     return count;
   }
 
-  // Twice the mean rank of each class, and the sum of
-  // squares of the ranks 1 to n - 1 so shared: t ties take (t^3 - t) / 12 from it.
-  double mean_ranks(std::int32_t* doubled) const {
-    for (index_t c = 0; c + 1 < n_classes_; ++c) {
-      doubled[c] = classes_[c].before + classes_[c + 1].before + 1;
-    }
-    const index_t last = n_classes_ - 1;
-    doubled[last] = classes_[last].before + static_cast<std::int32_t>(n_);
-    index_t shared = 0;
-    for (index_t c = 0; c < n_classes_; ++c) {
-      const index_t after = c < last ? index_t{classes_[c + 1].before} : n_ - 1;
-      const index_t ties = after - classes_[c].before;
-      shared += ties * ties * ties - ties;
-    }
+  // Twice the mean rank of each class, and the sum of squares of the ranks 1 to n - 1 so shared: t
+  // ties take (t^3 - t) / 12 from it.
+  const std::int32_t* mean_ranks() const { return doubled_.data(); }
+  double squares() const {
     const auto n = static_cast<double>(n_);
-    return (n - 1.0) * n * (2.0 * n - 1.0) / 6.0 - static_cast<double>(shared) / 12.0;
+    return (n - 1.0) * n * (2.0 * n - 1.0) / 6.0 - shared_ / 12.0;
   }
 
   double key(index_t l) const { return static_cast<double>(keys_[l]); }
   const std::int32_t* classes() const { return class_of_.data(); }
-  std::size_t most() const { return classes_.size(); }
 
  private:
   static constexpr index_t kCrowd = 16;
   // Fewer than a float32 tells apart.
   static constexpr std::uint64_t kMostClasses = 1 << 20;
+  // How many come before it, and one more than its last sample, which leads to the others.
   struct Class {
     std::int32_t before, last;
   };
@@ -115,6 +113,8 @@ class RowClasses {
   Real low_ = 0, high_ = 0, per_key_ = 0;
   std::vector<std::int32_t> class_of_, next_;
   std::vector<Class> classes_;
+  std::vector<std::int32_t> doubled_;
+  double shared_ = 0.0;
 };
 
 }  // namespace consilience
