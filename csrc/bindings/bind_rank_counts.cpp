@@ -14,8 +14,7 @@ using Samples = std::vector<index_t>;
 void require_different(const Samples& samples, index_t n, const char* name) {
   std::vector<bool> seen(n, false);
   for (const index_t i : samples) {
-    require(0 <= i && i < n && !seen[i],
-            std::string("`") + name + "` must hold different samples");
+    require(0 <= i && i < n && !seen[i], std::string("`") + name + "` must hold different samples");
     seen[i] = true;
   }
 }
@@ -58,8 +57,7 @@ void bind_rank_counts(py::module_& m) {
 
         const Run run = run_on(n_threads);
         const RankQueries queries{lists, ks, chosen};
-        Vector sums(
-            {static_cast<index_t>(lists.size()), n_rows, static_cast<index_t>(ks.size())});
+        Vector sums({static_cast<index_t>(lists.size()), n_rows, static_cast<index_t>(ks.size())});
         const index_t n_moments = sample ? n : 0;
         const index_t n_sample = sample ? static_cast<index_t>(sample->size()) : 0;
         Vector columns(n_moments), squares(n_moments);

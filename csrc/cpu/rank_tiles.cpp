@@ -218,10 +218,10 @@ class TileCounter {
     std::int32_t of_rows[kMostCols] = {}, of_columns[kMostCols] = {};
     std::uint64_t row_undecided[kMostCols], column_undecided[kMostCols];
     const index_t column_at = columns_ask ? at(j, layer) : 0;
-    const CountBounds bounds{upper_.data() + i,         lower_.data() + i,
+    const CountBounds bounds{upper_.data() + i,           lower_.data() + i,
                              near_.data() + at(i, layer), far_.data() + at(i, layer),
-                             upper_.data() + j,         lower_.data() + j,
-                             near_.data() + column_at,  far_.data() + column_at};
+                             upper_.data() + j,           lower_.data() + j,
+                             near_.data() + column_at,    far_.data() + column_at};
     const index_t rows = row_stop - i;
     const bool undecided =
         kernel_.count(products, kernel_.cols, static_cast<int>(rows), columns_ask, bounds,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "common/types.hpp"
@@ -25,10 +26,11 @@ class RowClasses {
         classes_(std::min(kMostClasses, std::bit_ceil(static_cast<std::uint64_t>(n)))),
         doubled_(classes_.size()) {}
 
-  // All keys lie in [low, high], and `self` comes last. False if the samples crowd into few
-  // classes, so that looking through one is no short walk. Classes are no narrower than `width`.
-  bool assign(const Real* keys, Real low, Real high, double width, index_t self) {
-    keys_ = keys, low_ = low, high_ = high, self_ = self;
+  // All keys lie in [low, high], and `self` comes last: its key becomes infinite. False if the
+  // samples crowd into few classes, so that looking through one is no short walk. Classes are no
+  // narrower than `width`.
+  bool assign(Real* keys, Real low, Real high, double width, index_t self) {
+    keys_ = keys, low_ = low, high_ = high;
     const double range = static_cast<double>(high) - static_cast<double>(low);
     if (!(range > 0.0)) return false;
     const double fitting = std::min(range / width, static_cast<double>(classes_.size()));
@@ -57,25 +59,21 @@ class RowClasses {
       shared += squared * count - count;
     }
     shared_ = static_cast<double>(shared);
-    return crowd <= kCrowd * n_;
+    if (crowd > kCrowd * n_) return false;
+    keys[self] = std::numeric_limits<Real>::infinity();
+    return true;
   }
 
-  // Counts the samples other than `self` with keys below `from`, and calls visit(l) for those up
-  // to `to`.
+  // Counts the samples with keys below `from`, and calls visit(l) for those up to `to`.
   template <class Visit>
   index_t below(double from, double to, Visit&& visit) const {
     const index_t first = class_at(from), last = class_at(to);
     index_t count = classes_[first].before;
     for (index_t c = first; c <= last; ++c) {
       for (index_t at = classes_[c].last; at > 0; at = next_[at - 1]) {
-        const index_t l = at - 1;
-        const double key = static_cast<double>(keys_[l]);
-        if (l == self_ || key > to) continue;
-        if (key < from) {
-          ++count;
-        } else {
-          visit(l);
-        }
+        const double key = static_cast<double>(keys_[at - 1]);
+        count += key < from;  // no branch: a matter of chance
+        if (from <= key && key <= to) visit(at - 1);
       }
     }
     return count;
@@ -108,7 +106,7 @@ class RowClasses {
     return static_cast<index_t>((inside - low_) * per_key_);
   }
 
-  index_t n_, n_classes_ = 0, self_ = 0;
+  index_t n_, n_classes_ = 0;
   const Real* keys_ = nullptr;
   Real low_ = 0, high_ = 0, per_key_ = 0;
   std::vector<std::int32_t> class_of_, next_;

@@ -70,8 +70,7 @@ CONSILIENCE_SIMD void to_classes(const double* keys, index_t n, double low, doub
   }
 }
 
-RowKeys<double>::RowKeys(const Embedding& X, const Run& run)
-    : n_(X.n_samples), d_(X.n_features) {
+RowKeys<double>::RowKeys(const Embedding& X, const Run& run) : n_(X.n_samples), d_(X.n_features) {
   Centered<double> set = centered<double>(X, run);
   rows_ = std::move(set.rows);
   half_norms_ = std::move(set.squared_norms);

@@ -19,8 +19,8 @@ struct RankQueries {
 };
 
 // For each list s, row i and count ks[q]:
-//   rank_sums[s, i, q] = sum over the first ks[q] entries j of list s of rows[i] of rank(rows[i], j),
-//   rank(i, j) = 1 + #{l != i : d(i, l) < d(i, j)} + 1/2 #{l != i, j : d(i, l) = d(i, j)},
+//   rank_sums[s, i, q] = sum over the first ks[q] entries j of list s of rows[i] of rank(rows[i],
+//   j), rank(i, j) = 1 + #{l != i : d(i, l) < d(i, j)} + 1/2 #{l != i, j : d(i, l) = d(i, j)},
 // d the Euclidean distance in X, as float64 differences give it. Full ranks: no largest one.
 // rank_sums: (n_lists, n_rows, n_ks), row-major.
 void rank_counts(const Embedding& X, const RankQueries& queries, const Run& run, double* rank_sums);
@@ -28,6 +28,8 @@ void rank_counts(const Embedding& X, const RankQueries& queries, const Run& run,
 // Of the matrix of ranks itself, 0 on its diagonal, what a null of such sums asks for:
 //   columns[j] = sum_i rank(i, j);  squares[i] = sum_j rank(i, j)^2                  (n) each
 //   block[s, t] = rank(sample[s], sample[t])                                (n_sample, n_sample)
+// Exact up to 2,048 samples. Above, samples that a row sees about equally far (in one of n to 2n
+// classes of distance, or within a float32 error) share their mean rank in these; not in the sums.
 struct RankMoments {
   const std::vector<index_t>& sample;
   double* columns;

@@ -145,7 +145,7 @@ class Terms:
             for source, target in {b: (a, b) for a, b in self.pairs}.values():
                 yield Step(
                     f"ranks in {self.name(target)}",
-                    square * (2 * self.dims(target) + 400),
+                    square * (self.dims(target) + 300),
                     partial(self.rank_sums, source, target, RankNeed(graph)),
                 )
 
