@@ -12,7 +12,7 @@ namespace consilience {
 namespace {
 
 // Different queries of a row up to which tiles are the faster way.
-constexpr index_t kTileQueries = 32;
+constexpr index_t kTileQueries = 40;
 
 }  // namespace
 
@@ -34,7 +34,7 @@ void rank_counts(const Embedding& X, const RankQueries& queries, const Run& run,
 
 index_t rank_counts_bytes(index_t n_samples, index_t n_features, int n_threads) {
   return std::max(count_in_rows_bytes(n_samples, n_features, n_threads),
-                  count_in_tiles_bytes(n_samples, n_features, n_samples, kTileQueries));
+                  count_in_tiles_bytes(n_samples, n_features, kTileQueries));
 }
 
 }  // namespace consilience

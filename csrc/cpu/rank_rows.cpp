@@ -7,7 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <memory>
-#include <numeric>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -20,7 +20,7 @@
 namespace consilience {
 namespace {
 
-// Sums of all ranks are exact up to here, and above those of classes.
+// Float64 keys, and so exact sums of all ranks, up to here.
 constexpr index_t kExactSamples = 2048;
 constexpr index_t kProbes = 8;  // rows that say which precision pays
 
@@ -134,13 +134,15 @@ class RowCounter {
   }
 
  private:
+  // Float64 keys are for the many queries that float32 ones cannot decide: more than walks pay for.
+  static constexpr bool kSorts = std::is_same_v<Real, double>;
+
   void count(index_t r, Real* row, Worker<Real>& worker) const {
     const index_t n = X_.n_samples, i = queries_.rows[r];
     Real low, high;
     keys_.finish(i, row, &low, &high);
     const double gap = keys_.gap(i);
-    const bool exact = moments_ && n <= kExactSamples;
-    if (exact || !worker.classes.assign(row, low, high, gap, i)) {
+    if (kSorts || !worker.classes.assign(row, low, high, gap, i)) {
       rank_row(i, row, low, high, worker);
       add_sums(r, [&](index_t j) { return worker.ranks[j]; });
       if (!moments_) return;
@@ -288,8 +290,10 @@ void count_in_rows(const Embedding& X, const RankQueries& queries, const Run& ru
 }
 
 index_t count_in_rows_bytes(index_t n_samples, index_t n_features, int n_threads) {
-  const index_t held = std::max<index_t>(16 << 20, 8 * n_samples);
-  return n_samples * (n_features * 12 + 16) + n_threads * (held + 128 * (n_samples + n_features));
+  constexpr index_t kProducts = 16 << 20, kLeastRows = 8, kPerSample = 140, kRoom = 128 * 8;
+  const index_t products = std::max(kProducts, kLeastRows * 8 * n_samples);
+  return n_samples * (n_features * 8 + 20) +
+         n_threads * (products + kPerSample * n_samples + kRoom * n_features);
 }
 
 }  // namespace consilience

@@ -291,10 +291,9 @@ bool asks_at_most(index_t limit, const RankQueries& queries) {
   return true;
 }
 
-index_t count_in_tiles_bytes(index_t n_samples, index_t n_features, index_t n_rows,
-                             index_t n_layers) {
-  return 8 * n_samples * n_features + 4 * n_rows * n_features + 40 * n_samples +
-         32 * n_rows * n_layers;
+// At most half of the rows are packed twice.
+index_t count_in_tiles_bytes(index_t n_samples, index_t n_features, index_t n_layers) {
+  return n_samples * (10 * n_features + 40 + 32 * n_layers);
 }
 
 }  // namespace consilience

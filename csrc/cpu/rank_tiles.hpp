@@ -12,7 +12,6 @@ void count_in_tiles(const Embedding& X, const RankQueries& queries, const Run& r
 // Whether no row asks for more different neighbours than this.
 bool asks_at_most(index_t limit, const RankQueries& queries);
 
-index_t count_in_tiles_bytes(index_t n_samples, index_t n_features, index_t n_rows,
-                             index_t n_layers);
+index_t count_in_tiles_bytes(index_t n_samples, index_t n_features, index_t n_layers);
 
 }  // namespace consilience

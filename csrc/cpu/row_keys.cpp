@@ -114,6 +114,11 @@ RowKeys<float>::RowKeys(const Embedding& X, const Run& run) : n_(X.n_samples), d
   largest_norm2_ = *std::max_element(set.squared_norms.begin(), set.squared_norms.end());
 }
 
+index_t RowKeys<float>::rows_at_a_time() const {
+  const index_t rows = micro_kernel().rows, cols = micro_kernel().cols;
+  return std::clamp(kRowBytes / (4 * n_) / rows * rows, rows, cols);
+}
+
 void RowKeys<float>::multiply(const index_t* rows, index_t n_rows, float* room,
                               float* products) const {
   const MicroKernel& kernel = micro_kernel();

@@ -43,7 +43,7 @@ class RowKeys<float> {
  public:
   RowKeys(const Embedding& X, const Run& run);
 
-  index_t rows_at_a_time() const { return micro_kernel().cols; }
+  index_t rows_at_a_time() const;
   index_t stride() const { return panels_->n_panels() * micro_kernel().cols; }
   index_t room() const { return micro_kernel().cols * d_; }
   void multiply(const index_t* rows, index_t n_rows, float* room, float* products) const;
