@@ -1,46 +1,81 @@
 // Python face of rank_counts.
 
 #include <algorithm>
+#include <numeric>
 
 #include "bindings/numpy_view.hpp"
 #include "ops/rank_counts.hpp"
 
 namespace consilience {
+namespace {
+
+using Samples = std::vector<index_t>;
+
+void require_different(const Samples& samples, index_t n, const char* name) {
+  std::vector<bool> seen(n, false);
+  for (const index_t i : samples) {
+    require(0 <= i && i < n && !seen[i], std::string("`") + name + "` must hold different samples");
+    seen[i] = true;
+  }
+}
+
+std::vector<NeighborLists> lists_of(const std::vector<IndexMatrix>& sources, index_t n_rows,
+                                    index_t n) {
+  std::vector<NeighborLists> lists;
+  for (const IndexMatrix& indices : sources) {
+    require(indices.ndim() == 2 && indices.shape(0) == n_rows && indices.shape(1) > 0,
+            "`sources` must be of shape (n_rows, k)");
+    require(all_within(indices, n), "`sources` points outside");
+    lists.push_back({indices.data(), n_rows, indices.shape(1)});
+  }
+  return lists;
+}
+
+}  // namespace
 
 void bind_rank_counts(py::module_& m) {
   m.def(
       "rank_counts",
-      [](const py::array& X, const std::vector<IndexMatrix>& sources,
-         const std::vector<index_t>& ks, const std::vector<index_t>& sample, int n_threads) {
+      [](const py::array& X, const std::vector<IndexMatrix>& sources, const Samples& ks,
+         const std::optional<Samples>& rows, const std::optional<Samples>& sample, int n_threads) {
         require_blas();
         const Embedding set = embedding(X, "X");
-        require(set.n_samples <= (index_t{1} << 30), "n_samples must be at most 2**30");
+        const index_t n = set.n_samples;
+        require(n <= (index_t{1} << 30), "n_samples must be at most 2**30");
         require(!sources.empty() && !ks.empty(), "no sources or no ks");
         require(std::is_sorted(ks.begin(), ks.end()) && ks.front() >= 1, "`ks` must ascend from 1");
-        std::vector<NeighborLists> lists;
-        for (const IndexMatrix& indices : sources) {
-          lists.push_back(neighbor_lists(indices, set.n_samples, "sources"));
-          require(ks.back() <= lists.back().k, "`ks` exceeds the k of a source");
+        require(!(rows && sample), "sums of the whole matrix take all rows");
+        if (rows) require_different(*rows, n, "rows");
+        if (sample) require_different(*sample, n, "sample");
+        Samples chosen = rows.value_or(Samples(n));
+        if (!rows) std::iota(chosen.begin(), chosen.end(), index_t{0});
+        const index_t n_rows = static_cast<index_t>(chosen.size());
+        const std::vector<NeighborLists> lists = lists_of(sources, n_rows, n);
+        for (const NeighborLists& list : lists) {
+          require(ks.back() <= list.k, "`ks` exceeds the k of a source");
         }
-        const index_t n = set.n_samples, n_sample = static_cast<index_t>(sample.size());
-        std::vector<bool> seen(n, false);
-        for (const index_t i : sample) {
-          require(0 <= i && i < n && !seen[i], "`sample` must hold different samples");
-          seen[i] = true;
-        }
+
         const Run run = run_on(n_threads);
-        Vector sums({static_cast<index_t>(sources.size()), n, static_cast<index_t>(ks.size())});
-        Vector columns(n), squares(n);
+        const RankQueries queries{lists, ks, chosen};
+        Vector sums({static_cast<index_t>(lists.size()), n_rows, static_cast<index_t>(ks.size())});
+        const index_t n_moments = sample ? n : 0;
+        const index_t n_sample = sample ? static_cast<index_t>(sample->size()) : 0;
+        Vector columns(n_moments), squares(n_moments);
         Matrix block({n_sample, n_sample});
-        const RankTerms out{sums.mutable_data(), columns.mutable_data(), squares.mutable_data(),
-                            block.mutable_data()};
+        double *to = sums.mutable_data(), *to_columns = columns.mutable_data();
+        double *to_squares = squares.mutable_data(), *to_block = block.mutable_data();
         {
           const py::gil_scoped_release no_gil;
-          rank_counts(set, lists, ks, sample, run, out);
+          if (sample) {
+            rank_counts(set, queries, run, to, {*sample, to_columns, to_squares, to_block});
+          } else {
+            rank_counts(set, queries, run, to);
+          }
         }
         return py::make_tuple(sums, columns, squares, block);
       },
-      "X"_a.noconvert(), py::kw_only(), "sources"_a.noconvert(), "ks"_a, "sample"_a, "n_threads"_a);
+      "X"_a.noconvert(), py::kw_only(), "sources"_a.noconvert(), "ks"_a, "rows"_a = py::none(),
+      "sample"_a = py::none(), "n_threads"_a);
   m.def("rank_counts_bytes", &rank_counts_bytes, "n_samples"_a, "n_features"_a, "n_threads"_a);
 }
 

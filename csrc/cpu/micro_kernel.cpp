@@ -3,6 +3,7 @@
 
 #include "cpu/micro_kernel.hpp"
 
+#include <bit>
 #include <cstring>
 
 #include "common/simd.hpp"
@@ -27,12 +28,24 @@ inline unsigned at_least_one(Four s, Four a, Four b) {
   for (unsigned l = 0; l < 4; ++l) bits |= static_cast<unsigned>(s[l] >= a[l] || s[l] >= b[l]) << l;
   return bits;
 }
+using FourCounts = std::int32_t __attribute__((vector_size(16)));
+inline unsigned negative(FourCounts c) {
+  unsigned bits = 0;
+  for (unsigned l = 0; l < 4; ++l) bits |= static_cast<unsigned>(c[l] < 0) << l;
+  return bits;
+}
 #define AT_LEAST_ONE(s, a, b) at_least_one(s, a, b)
+#define GREATER(s, a) negative((s) > (a))
+#define AT_LEAST(s, a) negative((s) >= (a))
+#define NEGATIVE(c) negative(c)
 #include "cpu/micro_kernel.inl"
 #undef LANES
 #undef ROWS
 #undef VECTORS
 #undef AT_LEAST_ONE
+#undef GREATER
+#undef AT_LEAST
+#undef NEGATIVE
 }  // namespace baseline
 
 #ifdef CONSILIENCE_X86_KERNELS
@@ -45,11 +58,19 @@ namespace haswell {
 #define AT_LEAST_ONE(s, a, b)               \
   static_cast<unsigned>(_mm256_movemask_ps( \
       _mm256_cmp_ps((__m256)(s), _mm256_min_ps((__m256)(a), (__m256)(b)), _CMP_GE_OQ)))
+#define GREATER(s, a) \
+  static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps((__m256)(s), (__m256)(a), _CMP_GT_OQ)))
+#define AT_LEAST(s, a) \
+  static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps((__m256)(s), (__m256)(a), _CMP_GE_OQ)))
+#define NEGATIVE(c) static_cast<unsigned>(_mm256_movemask_ps((__m256)(c)))
 #include "cpu/micro_kernel.inl"
 #undef LANES
 #undef ROWS
 #undef VECTORS
 #undef AT_LEAST_ONE
+#undef GREATER
+#undef AT_LEAST
+#undef NEGATIVE
 }  // namespace haswell
 #pragma GCC pop_options
 
@@ -61,11 +82,17 @@ namespace avx512 {
 #define VECTORS 3
 #define AT_LEAST_ONE(s, a, b) \
   _mm512_cmp_ps_mask((__m512)(s), (__m512)((a) < (b) ? (a) : (b)), _CMP_GE_OQ)
+#define GREATER(s, a) _mm512_cmp_ps_mask((__m512)(s), (__m512)(a), _CMP_GT_OQ)
+#define AT_LEAST(s, a) _mm512_cmp_ps_mask((__m512)(s), (__m512)(a), _CMP_GE_OQ)
+#define NEGATIVE(c) _mm512_movepi32_mask((__m512i)(c))
 #include "cpu/micro_kernel.inl"
 #undef LANES
 #undef ROWS
 #undef VECTORS
 #undef AT_LEAST_ONE
+#undef GREATER
+#undef AT_LEAST
+#undef NEGATIVE
 }  // namespace avx512
 #pragma GCC pop_options
 #endif
@@ -73,13 +100,13 @@ namespace avx512 {
 MicroKernel choose() {
 #ifdef CONSILIENCE_X86_KERNELS
   if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
-    return {8, 48, avx512::reached, avx512::multiply, avx512::joint_reached, "avx512"};
+    return {8, 48, avx512::reached, avx512::multiply, avx512::count, avx512::joint_reached, "avx512"};
   }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    return {4, 24, haswell::reached, haswell::multiply, haswell::joint_reached, "avx2"};
+    return {4, 24, haswell::reached, haswell::multiply, haswell::count, haswell::joint_reached, "avx2"};
   }
 #endif
-  return {4, 8, baseline::reached, baseline::multiply, baseline::joint_reached, "baseline"};
+  return {4, 8, baseline::reached, baseline::multiply, baseline::count, baseline::joint_reached, "baseline"};
 }
 
 }  // namespace

@@ -16,6 +16,21 @@ struct MicroBounds {
   const float* column_thresholds;
 };
 
+// What a product s_ij is counted by. Of row i, column j is certainly nearer than the row's query if
+// s_ij > column_upper_j - row_near_i, and certainly farther unless s_ij >= column_lower_j -
+// row_far_i; of column j, row i likewise. Thresholds of -inf: no query.
+struct CountBounds {
+  const float *row_upper, *row_lower, *row_near, *row_far;
+  const float *column_upper, *column_lower, *column_near, *column_far;
+};
+
+// Of one micro-tile: how many are certainly nearer, added to what is there, and bit j of masks[i]
+// for the pairs that are neither nearer nor farther.
+struct TileCounts {
+  std::int32_t *of_rows, *of_columns;
+  std::uint64_t *row_undecided, *column_undecided;
+};
+
 // A matrix product that is looked at before it leaves the registers. `left` holds `rows` of the
 // `cols` interleaved rows of a panel, `right` a whole panel (see Panels). Returns whether any
 // product is of interest to either side; then masks[i] has bit j set for those that are, and
@@ -27,6 +42,9 @@ struct MicroKernel {
   // products (rows, cols), `ld` apart, = or += the product over some of the features.
   void (*multiply)(const float* left, const float* right, index_t depth, bool add, float* products,
                    index_t ld);
+  // Of `n_rows` rows of such products; the columns only if `both`. Whether any is undecided.
+  bool (*count)(const float* products, index_t ld, int n_rows, bool both, const CountBounds& bounds,
+                const TileCounts& counts);
   // The masks of a + b, sums of two models' products.
   bool (*joint_reached)(const float* a, const float* b, const MicroBounds& bounds,
                         std::uint64_t* masks);

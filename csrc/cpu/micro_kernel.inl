@@ -1,8 +1,9 @@
 // The micro-kernel for one instruction set: included by micro_kernel.cpp with LANES, ROWS, VECTORS
-// and AT_LEAST_ONE(s, a, b), whose bit l is s[l] >= a[l] or s[l] >= b[l]. ROWS x VECTORS sums stay
-// in registers.
+// and what gives bit l: AT_LEAST_ONE(s, a, b), s[l] >= a[l] or s[l] >= b[l]; GREATER(s, a), s[l] >
+// a[l]; AT_LEAST(s, a), s[l] >= a[l]; NEGATIVE(c), c[l] < 0. ROWS x VECTORS sums stay in registers.
 
 using Vector = float __attribute__((vector_size(4 * LANES)));
+using Counts = std::int32_t __attribute__((vector_size(4 * LANES)));
 constexpr int kCols = LANES * VECTORS;
 
 static inline __attribute__((always_inline)) void add_products(const float* left,
@@ -37,6 +38,47 @@ static void multiply(const float* left, const float* right, index_t depth, bool 
       std::memcpy(to, &sums[i][v], sizeof(Vector));
     }
   }
+}
+
+static bool count(const float* products, index_t ld, int n_rows, bool both,
+                  const CountBounds& bounds, const TileCounts& counts) {
+  Vector upper[VECTORS], lower[VECTORS], near[VECTORS], far[VECTORS];
+  Counts nearer[VECTORS] = {};
+  for (int v = 0; v < VECTORS; ++v) {
+    std::memcpy(&upper[v], bounds.column_upper + v * LANES, sizeof(Vector));
+    std::memcpy(&lower[v], bounds.column_lower + v * LANES, sizeof(Vector));
+    std::memcpy(&near[v], bounds.column_near + v * LANES, sizeof(Vector));
+    std::memcpy(&far[v], bounds.column_far + v * LANES, sizeof(Vector));
+  }
+  std::uint64_t any = 0;
+  for (int i = 0; i < n_rows; ++i) {
+    std::uint64_t is_near = 0, not_far = 0, of_columns = 0;
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; ++v) {
+      Vector s;
+      std::memcpy(&s, products + i * ld + v * LANES, sizeof(Vector));
+      is_near |= static_cast<std::uint64_t>(GREATER(s, upper[v] - bounds.row_near[i]))
+                 << (LANES * v);
+      not_far |= static_cast<std::uint64_t>(AT_LEAST(s, lower[v] - bounds.row_far[i]))
+                 << (LANES * v);
+      if (!both) continue;
+      const Counts seen_near = s > bounds.row_upper[i] - near[v];
+      const Counts seen_not_far = s >= bounds.row_lower[i] - far[v];
+      nearer[v] -= seen_near;
+      of_columns |= static_cast<std::uint64_t>(NEGATIVE(seen_not_far & ~seen_near)) << (LANES * v);
+    }
+    counts.of_rows[i] += std::popcount(is_near);
+    counts.row_undecided[i] = not_far & ~is_near;
+    counts.column_undecided[i] = of_columns;
+    any |= counts.row_undecided[i] | of_columns;
+  }
+  for (int v = 0; both && v < VECTORS; ++v) {
+    Counts before;
+    std::memcpy(&before, counts.of_columns + v * LANES, sizeof(Counts));
+    nearer[v] += before;
+    std::memcpy(counts.of_columns + v * LANES, &nearer[v], sizeof(Counts));
+  }
+  return any != 0;
 }
 
 static inline __attribute__((always_inline)) bool compare(const Vector (&sums)[ROWS][VECTORS],

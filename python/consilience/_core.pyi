@@ -57,7 +57,8 @@ def rank_counts(
     *,
     sources: Sequence[_Indices],
     ks: Sequence[int],
-    sample: Sequence[int] | NDArray[np.int64],
+    rows: Sequence[int] | NDArray[np.int64] | None = None,
+    sample: Sequence[int] | NDArray[np.int64] | None = None,
     n_threads: int,
 ) -> tuple[_Floats, _Floats, _Floats, _Floats]: ...
 def rank_counts_bytes(n_samples: int, n_features: int, n_threads: int) -> int: ...

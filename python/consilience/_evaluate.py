@@ -49,12 +49,16 @@ class Terms:
 
     Sweeps over pairs of samples serve all models and all `needs` at once: they are merged when
     the first of their terms is asked for. `pairs` are the ordered pairs that will be scored.
+
+    nulls : whether scores carry the moments of their nulls. Without, terms that serve nothing
+        else are not made.
     """
 
     sets: Sequence[Embedding]
     ops: Backend
     needs: Iterable[Need]
     pairs: Sequence[tuple[int, int]]
+    nulls: bool = True
     _cache: dict[Any, Any] = field(default_factory=dict)
     _prepared: dict[tuple[int, View], Any] = field(default_factory=dict)
 
@@ -141,7 +145,7 @@ class Terms:
             for source, target in {b: (a, b) for a, b in self.pairs}.values():
                 yield Step(
                     f"ranks in {self.name(target)}",
-                    square * (2 * self.dims(target) + 400),
+                    square * (self.dims(target) + 300),
                     partial(self.rank_sums, source, target, RankNeed(graph)),
                 )
 
@@ -293,7 +297,7 @@ class Terms:
         return self.ranks(b, need).sums[sources.index(a), :, ks.index(need.graph.k)]
 
     def ranks(self, b: int, need: RankNeed) -> RankTerms:
-        """Return sums of the ranks in b, of all lists and of the whole matrix."""
+        """Return sums of the ranks in b: of all lists and, for a null, of the whole matrix."""
         (widest,) = self._once(
             ("rank graph", need), lambda: _widest(other.graph for other in self._alike(need))
         )
@@ -303,7 +307,7 @@ class Terms:
                 self.values(b, widest.view),
                 [self.graph(x, widest) for x in self._rank_sources(b)],
                 self._rank_ks(need),
-                block_samples(self.n_samples),
+                sample=block_samples(self.n_samples) if self.nulls else None,
             ),
         )
 
@@ -391,11 +395,12 @@ def terms_of(
     backend: str | Backend = "auto",
     n_threads: int | None = None,
     max_memory: int | None = None,
+    nulls: bool = True,
 ) -> Terms:
     """Return the terms of arrays that passed the gate."""
     sets = as_embeddings(arrays)
     ops = select(backend, [s.values for s in sets], n_threads=n_threads, max_memory=max_memory)
-    return Terms(sets, ops, tuple(needs), pairs)
+    return Terms(sets, ops, tuple(needs), pairs, nulls)
 
 
 def score(metric: Any, X: Any, Y: Any, **run: Any) -> Any:
@@ -407,7 +412,8 @@ def score(metric: Any, X: Any, Y: Any, **run: Any) -> Any:
 
 def score_both_ways(metric: Any, X: Any, Y: Any, **run: Any) -> tuple[float, float]:
     """Return the values X → Y and Y → X of a directed metric."""
-    terms = terms_of((("X", X), ("Y", Y)), metric.needs(), [(0, 1), (1, 0)], **run)
+    both = [(0, 1), (1, 0)]
+    terms = terms_of((("X", X), ("Y", Y)), metric.needs(), both, nulls=False, **run)
     metric.check(terms)
     return metric.score(terms, 0, 1).value, metric.score(terms, 1, 0).value
 

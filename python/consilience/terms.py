@@ -115,9 +115,9 @@ class ListDraws(Saved):
 class RankTerms(Saved):
     """Sums of ranks over neighbour lists, and of the matrix of ranks; csrc/ops/rank_counts.hpp.
 
-    sums : (n_sources, n_samples, n_ks)
-    columns, squares : (n_samples,), column sums and squared row norms
-    block : (n_sample, n_sample), the ranks among a sample of the samples
+    sums : (n_sources, n_rows, n_ks)
+    columns, squares : (n_samples,), column sums and squared row norms; empty if not asked for
+    block : (n_sample, n_sample), the ranks among a sample of the samples; likewise
     """
 
     sums: Floats

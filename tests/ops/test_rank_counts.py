@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import rankdata
 
 import reference
 from consilience import _core
+from consilience.inference.permutation import of_ranks
 from consilience.terms import Graph
 from engine import native
 
@@ -46,10 +47,111 @@ def test_sums_of_the_matrix_of_ranks_and_a_block_of_it(ops, sets, rng, tied):
     R = ranks(X)
     np.fill_diagonal(R, 0.0)
     sample = rng.permutation(97)[:11]
-    found = ops.rank_counts(X, [graph_of(rng, 97, 2)], [2], sample)
+    found = ops.rank_counts(X, [graph_of(rng, 97, 2)], [2], sample=sample)
     assert_array_equal(found.columns, R.sum(axis=0))
     assert_array_equal(found.squares, (R * R).sum(axis=1))
     assert_array_equal(found.block, R[np.ix_(sample, sample)])
+
+
+HARD = {
+    "a grid": lambda rng, n: rng.integers(0, 4, (n, 3)).astype(np.float32),
+    "tenfold duplicates": lambda rng, n: rng.standard_normal((n // 10 + 2, 5))[
+        np.arange(n) % (n // 10 + 2)
+    ],
+    "a float32 offset": lambda rng, n: (rng.standard_normal((n, 6)) + 1e4).astype(np.float32),
+    "near ties": lambda rng, n: (
+        rng.integers(0, 3, (n, 2)) * (1.0 + 1e-12 * rng.integers(0, 2, (n, 2)))
+    ),
+    "one feature": lambda rng, n: rng.standard_normal((n, 1)),
+    "many features": lambda rng, n: rng.standard_normal((n, 700)).astype(np.float32),
+    "one far out": lambda rng, n: np.vstack(
+        [rng.standard_normal((n - 1, 3)), np.full((1, 3), 1e5)]
+    ),
+    "a tight cluster": lambda rng, n: (
+        rng.standard_normal((n, 4)) * np.where(np.arange(n)[:, None] < n // 2, 1e-5, 1.0)
+    ),
+}
+# Around the edges of micro-tiles, panels and blocks.
+SIZES = [3, 5, 33, 47, 48, 49, 97, 481, 530]
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+@pytest.mark.parametrize("name", HARD)
+def test_ranks_of_hard_sets(name, n_threads, rng):
+    for n in SIZES:
+        X = HARD[name](rng, n)
+        for k in sorted({1, min(n - 1, 60)}):
+            sources = [graph_of(rng, n, k) for _ in range(2)]
+            found = native(n_threads=n_threads).rank_counts(X, sources, [1, k])
+            assert_array_equal(found.sums, expected_sums(X, sources, [1, k]), f"n={n}, k={k}")
+
+
+@pytest.mark.parametrize("k", [1, 20, 50])
+@pytest.mark.parametrize("m", [1, 40, 97])
+def test_ranks_seen_from_some_rows(ops, sets, rng, m, k):
+    rows = rng.permutation(97)[:m]
+    whole = [graph_of(rng, 97, k) for _ in range(2)]
+    sources = [Graph(g.indices[rows], g.distances[rows]) for g in whole]
+    for X in sets:
+        found = ops.rank_counts(X, sources, [1, k], rows=rows)
+        assert_array_equal(found.sums, ops.rank_counts(X, whole, [1, k]).sums[:, rows])
+        assert found.columns.size == found.squares.size == found.block.size == 0
+
+
+def shuffled_graph(rng, n, k):
+    """Lists of k distinct others, quickly."""
+    steps = np.sort(rng.permuted(np.tile(np.arange(1, n), (1, 1)), axis=1)[:, :k], axis=1)
+    return Graph(np.ascontiguousarray((np.arange(n)[:, None] + steps) % n), np.zeros((n, k)))
+
+
+LARGE = {
+    "apart": lambda rng, n: rng.standard_normal((n, 20)).astype(np.float32),
+    # The distances of many pairs differ by less than float32 products tell.
+    "concentrated": lambda rng, n: (1.0 + 1e-3 * rng.standard_normal((n, 2))) * [1.0, 3.0],
+    "far from the mean": lambda rng, n: np.vstack(
+        [rng.standard_normal((n - 40, 9)), np.full((40, 9), 300.0)]
+    ),
+    "tied": lambda rng, n: rng.integers(0, 4, (n, 3)).astype(np.float64),
+    "duplicates": lambda rng, n: rng.standard_normal((n // 4, 6))[np.arange(n) % (n // 4)],
+}
+
+
+@pytest.mark.parametrize("k", [3, 80])
+@pytest.mark.parametrize("name", LARGE)
+def test_ranks_among_thousands(name, k, rng):
+    n = 2500
+    X = LARGE[name](rng, n)
+    sources = [shuffled_graph(rng, n, k) for _ in range(2)]
+    expected = expected_sums(X, sources, [1, k])
+    found = [native(n_threads=t).rank_counts(X, sources, [1, k]).sums for t in (1, 3)]
+    for sums in found:
+        assert_array_equal(sums, expected)
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_sums_of_all_ranks_among_thousands(name, rng):
+    n = 2500
+    X = LARGE[name](rng, n)
+    R = ranks(X)
+    np.fill_diagonal(R, 0.0)
+    source, sample = shuffled_graph(rng, n, 2), np.arange(7, n, 31)
+    found = [native(n_threads=t).rank_counts(X, [source], [2], sample=sample) for t in (1, 3)]
+    assert_array_equal(found[0].columns, found[1].columns)
+    assert_array_equal(found[0].sums, expected_sums(X, [source], [2]))
+    # What the null reads of them is their spread; its own error is of second order.
+    spread = np.sqrt(((R.sum(axis=0) - R.sum() / n) ** 2).sum())
+    assert np.linalg.norm(found[0].columns - R.sum(axis=0)) < 3e-4 * spread
+    assert_allclose(found[0].squares, (R * R).sum(axis=1), rtol=1e-5)
+    given, exact = (
+        of_ranks(columns, squares, R).col_squares + of_ranks(columns, squares, R).squares
+        for columns, squares in (
+            (found[0].columns, found[0].squares),
+            (R.sum(axis=0), (R * R).sum(axis=1)),
+        )
+    )
+    assert given == pytest.approx(exact, rel=1e-4)
+    assert_allclose(found[0].block, R[np.ix_(sample, sample)], atol=40.0)
+    assert np.abs(found[0].block - R[np.ix_(sample, sample)]).mean() < 2.0
 
 
 @pytest.mark.parametrize("far", [1e3, 1e6, 1e12])
@@ -88,7 +190,16 @@ def test_the_kernel_rejects_a_bad_argument(rng, ks, change, message):
     native()
     indices = graph_of(rng, 30, 3).indices + change
     with pytest.raises(ValueError, match=message):
-        _core.rank_counts(np.eye(30), sources=[indices], ks=ks, sample=[], n_threads=1)
+        _core.rank_counts(np.eye(30), sources=[indices], ks=ks, n_threads=1)
+
+
+def test_some_rows_have_no_sums_of_all_ranks(rng):
+    native()
+    indices = graph_of(rng, 30, 3).indices
+    with pytest.raises(ValueError, match="take all rows"):
+        _core.rank_counts(
+            np.eye(30), sources=[indices], ks=[1], rows=range(30), sample=[1], n_threads=1
+        )
 
 
 @pytest.mark.parametrize("sample", [[30], [-1], [3, 3]])

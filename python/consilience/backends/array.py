@@ -103,25 +103,32 @@ class ArrayBackend:
         X: Any,
         sources: Sequence[Graph],
         ks: Sequence[int],
-        sample: Sequence[int] | Indices = (),
+        *,
+        rows: Indices | None = None,
+        sample: Indices | None = None,
     ) -> RankTerms:
         xp = array_namespace(X)
         X = xp.astype(X, xp.float64)
         n_samples = X.shape[0]
-        sums = np.empty((len(sources), n_samples, len(ks)))
-        columns, squares = np.zeros(n_samples), np.empty(n_samples)
-        places = np.asarray(sample, dtype=np.int64)
+        rows = np.arange(n_samples) if rows is None else rows
+        sums = np.empty((len(sources), len(rows), len(ks)))
+        columns, squares = np.zeros((2, 0 if sample is None else n_samples))
+        places = np.zeros(0, np.int64) if sample is None else np.asarray(sample)
         among = np.empty((n_samples, len(places)))
-        for start, stop in self._blocks(X, 0, n_samples):
-            block = _without_self(xp, _squared_distances(xp, X, start, stop), start)
-            ranks = _ranks(to_host(block))
-            np.put_along_axis(ranks, np.arange(start, stop)[:, None], 0.0, axis=1)
+        for start, stop in self._blocks(X, 0, len(rows)):
+            here = rows[start:stop]
+            centers = xp.take(X, xp.asarray(here, device=device(X)), axis=0)
+            block = np.array(to_host(_squares_between(xp, centers, X)))
+            np.put_along_axis(block, here[:, None], np.inf, axis=1)
+            ranks = _ranks(block)
+            np.put_along_axis(ranks, here[:, None], 0.0, axis=1)
             for s, graph in enumerate(sources):
                 chosen = np.take_along_axis(ranks, graph.indices[start:stop], axis=1)
                 sums[s, start:stop] = np.cumsum(chosen, axis=1)[:, np.asarray(ks) - 1]
-            columns += ranks.sum(axis=0)
-            squares[start:stop] = (ranks * ranks).sum(axis=1)
-            among[start:stop] = ranks[:, places]
+            if sample is not None:
+                columns += ranks.sum(axis=0)
+                squares[start:stop] = (ranks * ranks).sum(axis=1)
+                among[start:stop] = ranks[:, places]
         return RankTerms(sums, columns, squares, among[places])
 
     def edge_values(self, X: Any, graph: Graph, *, centered: bool) -> Floats:
@@ -264,7 +271,11 @@ def _channel_values(xp: Any, channel: Channel, squares: Any) -> Any:
 
 
 def _squared_distances(xp: Any, X: Any, start: int, stop: int) -> Any:
-    difference = X[start:stop, None, :] - X[None, :, :]
+    return _squares_between(xp, X[start:stop, :], X)
+
+
+def _squares_between(xp: Any, X: Any, Y: Any) -> Any:
+    difference = X[:, None, :] - Y[None, :, :]
     return xp.sum(difference * difference, axis=2)
 
 

@@ -89,9 +89,15 @@ class Backend(Protocol):
         X: Any,
         sources: Sequence[Graph],
         ks: Sequence[int],
-        sample: Sequence[int] | Indices = (),
+        *,
+        rows: Indices | None = None,
+        sample: Indices | None = None,
     ) -> RankTerms:
-        """Return sums of ranks in X over the first k neighbours, and sums of all ranks."""
+        """Return sums of ranks in X over the first k neighbours.
+
+        rows : the samples that the rows of the sources belong to; all, in order, if None
+        sample : if not None, sums over the whole matrix of ranks too, and its block of these
+        """
 
     def edge_values(self, X: Any, graph: Graph, *, centered: bool) -> Floats:
         """Return ⟨x_i, x_j - mean⟩ (centred) or ⟨x_i, x_j⟩ along the edges, (n, k)."""

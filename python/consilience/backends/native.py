@@ -165,7 +165,9 @@ class NativeBackend:
         X: Any,
         sources: Sequence[Graph],
         ks: Sequence[int],
-        sample: Sequence[int] | Indices = (),
+        *,
+        rows: Indices | None = None,
+        sample: Indices | None = None,
     ) -> RankTerms:
         self._check_memory(
             "rank_counts", _core.rank_counts_bytes(len(X), X.shape[1], self.n_threads)
@@ -176,6 +178,7 @@ class NativeBackend:
                     X,
                     sources=[graph.indices for graph in sources],
                     ks=ks,
+                    rows=rows,
                     sample=sample,
                     n_threads=self.n_threads,
                 )

@@ -109,7 +109,9 @@ def layer_max(
     named += [(f"b_layers[{j}]", X) for j, X in enumerate(b_layers)]
     shape = (len(a_layers), len(b_layers))
     pairs = [(i, len(a_layers) + j) for i in range(shape[0]) for j in range(shape[1])]
-    terms = terms_of(named, chosen.needs(), pairs, backend=backend, n_threads=n_threads)
+    terms = terms_of(
+        named, chosen.needs(), pairs, backend=backend, n_threads=n_threads, nulls=False
+    )
     chosen.check(terms)
     sign = -1.0 if chosen.lower_is_closer else 1.0
     orders = permutations(terms.n_samples, seed, 0, draws)

@@ -43,11 +43,13 @@ class InformationImbalance(MetricSettings):
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the imbalance from model a to model b."""
-        of_a, of_b = self._mantel(terms, a, b)
-        n = terms.n_samples
-        _, variance = mantel_moments(of_a, of_b, n)
-        null = Null(1.0, 2.0 / (float(n) * n * self.k) * math.sqrt(variance))
+        null = self._null(terms, a, b) if terms.nulls else None
         return mean_over_rows(self.influence(terms, a, b), null)
+
+    def _null(self, terms: Any, a: int, b: int) -> Null:
+        n = terms.n_samples
+        _, variance = mantel_moments(*self._mantel(terms, a, b), n)
+        return Null(1.0, 2.0 / (float(n) * n * self.k) * math.sqrt(variance))
 
     def influence(self, terms: Any, a: int, b: int) -> Floats:
         """Return the score of each row."""

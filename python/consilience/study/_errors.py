@@ -172,7 +172,7 @@ def _over_subsets(
     repeats = -(-FREEDOM // (at_a_time - 1))
     for subsets in disjoint(n, size, at_a_time, repeats):
         parts = [
-            Terms([_rows(s, chosen) for s in terms.sets], terms.ops, needs, pairs)
+            Terms([_rows(s, chosen) for s in terms.sets], terms.ops, needs, pairs, nulls=False)
             for chosen in subsets
         ]
         for metric, (_, cells), total in zip(settings, wanted, sums, strict=True):

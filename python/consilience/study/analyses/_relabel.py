@@ -27,7 +27,7 @@ def relabelled(terms: Terms, moved: frozenset[int], order: Indices) -> Terms:
     sets = [
         replace(s, values=s.values[order]) if m in moved else s for m, s in enumerate(terms.sets)
     ]
-    fresh = Terms(sets, terms.ops, terms.needs, terms.pairs)
+    fresh = Terms(sets, terms.ops, terms.needs, terms.pairs, nulls=False)
     for key, value in terms._cache.items():
         kind, *owners = key if isinstance(key, tuple) else (key,)
         models = {owner for owner in owners if isinstance(owner, int)}

@@ -141,6 +141,7 @@ def layers(
         backend=backend,
         n_threads=n_threads,
         max_memory=max_memory,
+        nulls=False,
     )
     chosen.check(terms)
     values = np.array([chosen.score(terms, *pair).value for pair in terms.pairs])
