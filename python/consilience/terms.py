@@ -178,7 +178,7 @@ class Moments(Saved):
         )
         return CenteredMoments(
             round(float(n)),
-            uv - np.outer(u_sum, v),
+            uv - np.outer(u_sum, v_sum) / n,
             float(norms_x),
             float(norms_y),
             float(norms_xy),
@@ -197,6 +197,12 @@ class CenteredMoments:
     norms_x: float
     norms_y: float
     norms_xy: float
+
+    def transposed(self) -> CenteredMoments:
+        """Return the moments of the two sets the other way round."""
+        return CenteredMoments(
+            self.n_samples, self.xy.T, self.norms_y, self.norms_x, self.norms_xy
+        )
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -14,7 +14,7 @@ import numpy as np
 from consilience import _core
 from consilience.backends._axes import pruning_axes
 from consilience.backends._offsets import typical_offsets
-from consilience.backends.base import Channel, PairTable, column_means, sampled_pairs
+from consilience.backends.base import Channel, PairTable, sampled_pairs
 from consilience.terms import (
     Floats,
     Graph,
@@ -101,12 +101,35 @@ class NativeBackend:
             sum(judged for _, _, judged in parts),
         )
 
-    def moments(self, X: Any, Y: Any) -> Moments:
-        shift_x = column_means(X)
-        shift_y = shift_x if Y is X else column_means(Y)
-        with _one_blas_thread:
-            matrix = _core.moments(X, Y, shift_x=shift_x, shift_y=shift_y, n_threads=self.n_threads)
-        return Moments(matrix, shift_x, shift_y)
+    def moments(
+        self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]
+    ) -> Iterator[Moments]:
+        widths = [X.shape[1] for X in sets]
+
+        def needed(n_pairs: int) -> int:
+            """Return the bytes of the hungriest batch of so many pairs, and of its result."""
+            batches = [pairs[first : first + n_pairs] for first in range(0, len(pairs), n_pairs)]
+            return max(map(of_batch, batches))
+
+        def of_batch(batch: Sequence[tuple[int, int]]) -> int:
+            used = {m for pair in batch for m in pair}
+            width = sum(widths[m] for m in used)
+            result = sum(8 * (widths[a] + 2) * (widths[b] + 2) for a, b in batch)
+            return _core.moments_bytes(len(sets[0]), width, len(used)) + result
+
+        size = self._fitting("moments", len(pairs), needed)
+        shifts = [self._column_means(X) for X in sets]
+        for first in range(0, len(pairs), size):
+            batch = pairs[first : first + size]
+            used = sorted({m for pair in batch for m in pair})
+            matrices = _core.moments(
+                [sets[m] for m in used],
+                pairs=[(used.index(a), used.index(b)) for a, b in batch],
+                shifts=[shifts[m] for m in used],
+                n_threads=self.n_threads,
+            )
+            for (a, b), matrix in zip(batch, matrices, strict=True):
+                yield Moments(matrix, shifts[a], shifts[b])
 
     def pair_terms(self, channels: Sequence[Channel]) -> PairTable:
         sets = [channel.X for channel in channels]
@@ -184,7 +207,7 @@ class NativeBackend:
             )
 
     def edge_values(self, X: Any, graph: Graph, *, centered: bool) -> Floats:
-        origin = column_means(X) if centered else np.zeros(X.shape[1])
+        origin = self._column_means(X) if centered else np.zeros(X.shape[1])
         return _core.edge_values(X, graph.indices, origin, n_threads=self.n_threads)
 
     def graph_terms(self, x: Graph, y: Graph, e: Floats | None, f: Floats | None) -> GraphTerms:
@@ -231,6 +254,9 @@ class NativeBackend:
             difference = X[i[part]].astype(np.float64) - X[j[part]]
             squares[part] = np.einsum("ij,ij->i", difference, difference)
         return np.sqrt(squares)
+
+    def _column_means(self, X: Any) -> Floats:
+        return _core.column_means(X, n_threads=self.n_threads)
 
     def _fitting(self, op: str, count: int, needed: Callable[[int], int]) -> int:
         """Return how many of `count` fit into the memory at a time, by halving."""
@@ -304,7 +330,7 @@ def _strains_float32(channel: Channel) -> bool:
     """
     X = channel.X
     i, j = sampled_pairs(len(X), 512)
-    mean = column_means(X)
+    mean = _core.column_means(X, n_threads=1)
     norms = ((X[np.concatenate([i, j])].astype(np.float64) - mean) ** 2).sum(axis=1)
     norms = norms[: len(i)] + norms[len(i) :]
     squares = ((X[i].astype(np.float64) - X[j]) ** 2).sum(axis=1)

@@ -9,7 +9,7 @@ import numpy as np
 
 from consilience._evaluate import score
 from consilience.metrics._registry import Score, metric
-from consilience.metrics._subspaces import SubspaceSettings, canonical
+from consilience.metrics._subspaces import SubspaceSettings, canonical, correlations
 from consilience.needs import Normalize
 from consilience.terms import Floats
 
@@ -21,9 +21,9 @@ class Cca(SubspaceSettings):
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
         x, y = (self.axes(terms, m) for m in (a, b))
-        found = canonical(terms.moments(a, b, self.need).xy, x, y)
+        found = correlations(terms.moments(a, b, self.need).xy, x, y)
         details = {"dropped_a": float(x.dropped), "dropped_b": float(y.dropped)}
-        return Score(float(found.correlations.mean()), details=details)
+        return Score(float(found.mean()), details=details)
 
     def influence(self, terms: Any, a: int, b: int) -> Floats:
         """Return what each row adds to the mean correlation, to first order."""
