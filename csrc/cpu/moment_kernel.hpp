@@ -15,14 +15,14 @@ struct MomentKernel {
   void (*pack_doubles)(const double* rows, index_t n_features, index_t count, const double* shift,
                        index_t stride, double* packed);
 
-  // sums (group, n_right * group) = left^T right over `depth` rows, of a group of columns (its
-  // first `n_left` columns at least) and of `n_right` groups, 1 to kMostRight.
-  void (*product)(const double* left, int n_left, const double* right, int n_right, index_t depth,
-                  index_t stride, double* sums);
+  // out (n_left, n_columns) += left^T right over `depth` rows, of the first columns of one group
+  // and of up to kMostRight groups; `ld` is the distance between rows of `out`.
+  void (*product)(const double* left, int n_left, const double* right, index_t n_columns,
+                  index_t depth, index_t stride, double* out, index_t ld);
   const char* name;
 };
 
-constexpr int kMostGroup = 8, kMostRight = 3;
+constexpr int kMostRight = 3;
 
 // The widest one this processor runs.
 const MomentKernel& moment_kernel();

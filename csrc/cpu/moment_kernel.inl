@@ -52,8 +52,8 @@ static void pack(const Real* rows, index_t d, index_t count, const double* shift
 }
 
 template <int kLeft, int kRight>
-static void tile(const double* left, const double* right, index_t depth, index_t stride,
-                 double* out) {
+static void tile(const double* left, int n_left, const double* right, index_t n_columns,
+                 index_t depth, index_t stride, double* out, index_t ld) {
   Vector sums[kLeft][kRight] = {};
   for (index_t r = 0; r < depth; ++r, left += GROUP, right += GROUP) {
     Vector columns[kRight];
@@ -67,31 +67,44 @@ static void tile(const double* left, const double* right, index_t depth, index_t
       for (int v = 0; v < kRight; ++v) sums[i][v] += row * columns[v];
     }
   }
+#pragma GCC unroll 16
   for (int i = 0; i < kLeft; ++i) {
-    for (int v = 0; v < kRight; ++v) {
-      std::memcpy(out + (i * kRight + v) * GROUP, &sums[i][v], sizeof(Vector));
+    if (i >= n_left) return;
+    double* to = out + i * ld;
+    if (n_columns == kRight * GROUP) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kRight; ++v) {
+        Vector sum;
+        std::memcpy(&sum, to + v * GROUP, sizeof(Vector));
+        sum += sums[i][v];
+        std::memcpy(to + v * GROUP, &sum, sizeof(Vector));
+      }
+    } else {
+      double row[kRight * GROUP];
+      std::memcpy(row, sums[i], sizeof(row));
+      for (index_t c = 0; c < n_columns; ++c) to[c] += row[c];
     }
   }
 }
 
 template <int kLeft>
-static void tiles(const double* left, const double* right, int n_right, index_t depth,
-                  index_t stride, double* sums) {
-  if (n_right == 3) {
-    tile<kLeft, 3>(left, right, depth, stride, sums);
-  } else if (n_right == 2) {
-    tile<kLeft, 2>(left, right, depth, stride, sums);
+static void tiles(const double* left, int n_left, const double* right, index_t n_columns,
+                  index_t depth, index_t stride, double* out, index_t ld) {
+  if (n_columns > 2 * GROUP) {
+    tile<kLeft, 3>(left, n_left, right, n_columns, depth, stride, out, ld);
+  } else if (n_columns > GROUP) {
+    tile<kLeft, 2>(left, n_left, right, n_columns, depth, stride, out, ld);
   } else {
-    tile<kLeft, 1>(left, right, depth, stride, sums);
+    tile<kLeft, 1>(left, n_left, right, n_columns, depth, stride, out, ld);
   }
 }
 
-static void product(const double* left, int n_left, const double* right, int n_right, index_t depth,
-                    index_t stride, double* sums) {
+static void product(const double* left, int n_left, const double* right, index_t n_columns,
+                    index_t depth, index_t stride, double* out, index_t ld) {
   if (n_left > GROUP / 2) {
-    tiles<GROUP>(left, right, n_right, depth, stride, sums);
+    tiles<GROUP>(left, n_left, right, n_columns, depth, stride, out, ld);
   } else {
-    tiles<GROUP / 2>(left, right, n_right, depth, stride, sums);
+    tiles<GROUP / 2>(left, n_left, right, n_columns, depth, stride, out, ld);
   }
 }
 

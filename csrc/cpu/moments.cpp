@@ -11,8 +11,8 @@
 namespace consilience {
 namespace {
 
-constexpr index_t kDepth = 256;               // rows per product, packed together
-constexpr index_t kBlocks = 4;                // packed at a time
+constexpr index_t kDepth = 512;               // rows per product, packed together
+constexpr index_t kBlocks = 2;                // packed at a time
 constexpr index_t kLeft = 128, kRight = 192;  // columns of the result per task
 constexpr index_t kLine = 8;                  // numbers of a cache line
 
@@ -125,22 +125,16 @@ void moments(const std::vector<Embedding>& sets, const std::vector<const double*
       const Region& region = regions[task];
       const auto [a, b] = pairs[region.pair];
       const index_t height = panels[a].n_columns, width = panels[b].n_columns;
-      alignas(64) double sums[kMostGroup * kMostRight * kMostGroup];
       for (index_t block = 0; block < n_blocks; ++block) {
         const double *left = groups_at(block, a), *right = groups_at(block, b);
         for (index_t j = region.right; j < region.right_stop; j += kMostRight) {
           const index_t first = a == b ? std::max(region.left, j) : region.left;
           for (index_t i = first; i < region.left_stop; ++i) {
             const index_t end = a == b ? std::min(region.right_stop, i + 1) : region.right_stop;
-            const int n_right = static_cast<int>(std::min<index_t>(kMostRight, end - j));
-            const int n_left = static_cast<int>(std::min(group, height - i * group));
-            kernel.product(left + i * stride, n_left, right + j * stride, n_right, rows_in(block),
-                           stride, sums);
-            const index_t n_columns = std::min(n_right * group, width - j * group);
-            double* to = out[region.pair] + i * group * width + j * group;
-            for (int r = 0; r < n_left; ++r, to += width) {
-              for (index_t c = 0; c < n_columns; ++c) to[c] += sums[r * n_right * group + c];
-            }
+            const index_t columns = std::min(std::min<index_t>(j + kMostRight, end) * group, width);
+            kernel.product(left + i * stride, static_cast<int>(std::min(group, height - i * group)),
+                           right + j * stride, columns - j * group, rows_in(block), stride,
+                           out[region.pair] + i * group * width + j * group, width);
           }
         }
       }

@@ -217,7 +217,9 @@ class Terms:
         made = self._once(("moments", need), lambda: self._all_moments(need))
         if (a, b) not in made:
             made[a, b] = (
-                made[b, a].transposed() if (b, a) in made else self._moments_of([(a, b)], need)[a, b]
+                made[b, a].transposed()
+                if (b, a) in made
+                else self._moments_of([(a, b)], need)[a, b]
             )
         return made[a, b]  # type: ignore[no-any-return]
 

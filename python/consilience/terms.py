@@ -200,9 +200,7 @@ class CenteredMoments:
 
     def transposed(self) -> CenteredMoments:
         """Return the moments of the two sets the other way round."""
-        return CenteredMoments(
-            self.n_samples, self.xy.T, self.norms_y, self.norms_x, self.norms_xy
-        )
+        return CenteredMoments(self.n_samples, self.xy.T, self.norms_y, self.norms_x, self.norms_xy)
 
 
 @dataclass(frozen=True)

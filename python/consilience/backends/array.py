@@ -53,9 +53,7 @@ class ArrayBackend:
             distances.append(to_host(xp.take_along_axis(block, order, axis=1)))
         return Graph(np.concatenate(indices).astype(np.int64), np.concatenate(distances))
 
-    def moments(
-        self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]
-    ) -> Iterator[Moments]:
+    def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
         xp = array_namespace(*sets)
         for a, b in pairs:
             X, Y = (xp.astype(sets[m], xp.float64) for m in (a, b))

@@ -77,9 +77,7 @@ class Backend(Protocol):
     ) -> Graph:
         """Return the k nearest other rows of each row (or of those in [start, stop))."""
 
-    def moments(
-        self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]
-    ) -> Iterator[Moments]:
+    def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
         """Yield the augmented cross-moment of each pair of sets, about the column means."""
 
     def pair_terms(self, channels: Sequence[Channel]) -> PairTable:

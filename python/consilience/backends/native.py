@@ -101,10 +101,8 @@ class NativeBackend:
             sum(judged for _, _, judged in parts),
         )
 
-    def moments(
-        self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]
-    ) -> Iterator[Moments]:
-        widths = [X.shape[1] for X in sets]
+    def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
+        widths: list[int] = [X.shape[1] for X in sets]
 
         def needed(n_pairs: int) -> int:
             """Return the bytes of the hungriest batch of so many pairs, and of its result."""

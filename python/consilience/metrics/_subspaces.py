@@ -86,7 +86,8 @@ def canonical(xy: Floats, x: Subspace, y: Subspace) -> Canonical:
 
 def correlations(xy: Floats, x: Subspace, y: Subspace) -> Floats:
     """Return the canonical correlations alone, largest first, at a third of the cost."""
-    return np.minimum(np.linalg.svd(whitened(xy, x, y), compute_uv=False), 1.0)
+    found = np.linalg.svd(whitened(xy, x, y), compute_uv=False)
+    return np.asarray(np.minimum(found, 1.0))
 
 
 def whitened(xy: Floats, x: Subspace, y: Subspace) -> Floats:
