@@ -223,9 +223,9 @@ class Terms:
             )
         return made[a, b]  # type: ignore[no-any-return]
 
-    def of_model(self, key: Any, make: Callable[[], T]) -> T:
-        """Return what `make` makes of one model's own terms, made once."""
-        return self._once(("of model", key), make)  # type: ignore[no-any-return]
+    def derived(self, models: tuple[int, ...], key: Any, make: Callable[[], T]) -> T:
+        """Return what `make` makes of the moments of one model or a pair, made once."""
+        return self._once(("derived", models, key), make)  # type: ignore[no-any-return]
 
     def _moment_pairs(self) -> list[tuple[int, int]]:
         """Return the pairs a <= b whose moments will be asked for, with a set's own."""

@@ -87,9 +87,9 @@ class Relabelled:
         sets = [self.values(m, need.view) for m in (a, b)]
         return next(iter(self.ops.moments(sets, [(0, 1)]))).centered()
 
-    def of_model(self, key: Any, make: Callable[[], T]) -> T:
-        """Return what is made of one model's own moments, which no relabelling changes."""
-        return self._terms.of_model(key, make)
+    def derived(self, models: tuple[int, ...], key: Any, make: Callable[[], T]) -> T:
+        """Return what is made of moments; no relabelling changes a model's own."""
+        return self._terms.derived(models, key, make) if len(set(models)) == 1 else make()
 
     def distance_sample(self, m: int, view: View) -> Floats:
         """Return distances of the same pairs of samples for all models."""

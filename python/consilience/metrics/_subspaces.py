@@ -61,6 +61,10 @@ class Canonical:
     left: Floats
     right: Floats
 
+    def swapped(self) -> Canonical:
+        """Return the same with the sets the other way round."""
+        return Canonical(self.correlations, self.right, self.left)
+
 
 def settled(found: Canonical, x: Subspace) -> Canonical:
     """Return the same correlations with X's side, where equal ones leave it open, chosen by X.
@@ -118,7 +122,19 @@ class SubspaceSettings(MetricSettings):
 
     def axes(self, terms: Any, m: int) -> Subspace:
         """Return the principal axes of model m."""
-        key = ("axes", m, self.need, self.rcond)
-        return terms.of_model(  # type: ignore[no-any-return]
-            key, lambda: subspace(terms.moments(m, m, self.need), self.rcond)
+        return terms.derived(  # type: ignore[no-any-return]
+            (m,),
+            ("axes", self.need, self.rcond),
+            lambda: subspace(terms.moments(m, m, self.need), self.rcond),
+        )
+
+    def canonical(self, terms: Any, a: int, b: int) -> Canonical:
+        """Return the canonical correlations of a and b with both sides; one serves both ways."""
+        if a > b:
+            return self.canonical(terms, b, a).swapped()
+        xy = terms.moments(a, b, self.need).xy
+        return terms.derived(  # type: ignore[no-any-return]
+            (a, b),
+            ("canonical", self.need, self.rcond),
+            lambda: canonical(xy, self.axes(terms, a), self.axes(terms, b)),
         )
