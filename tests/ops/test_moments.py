@@ -3,6 +3,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from consilience import _core
+from consilience.backends.native import SHIFT_ROWS
 from consilience.terms import Moments
 from engine import native
 
@@ -54,6 +55,32 @@ def test_are_float64_grade_under_offsets_and_scales(rng):
         assert (np.abs(one.centered().xy - U.T @ V) <= 1e-13 * bound).all()
         squares = (U * U).sum(axis=1), (V * V).sum(axis=1)
         assert one.centered().norms_xy == pytest.approx(float(squares[0] @ squares[1]), rel=1e-12)
+
+
+@pytest.mark.parametrize("order", ["mixed", "sorted"])
+def test_are_float64_grade_about_the_mean_of_a_sample_of_rows(order, rng):
+    n = 3 * SHIFT_ROWS
+    # Two far clusters, a column of one far entry, a constant one, all about 1e4.
+    X = rng.standard_normal((n, 6))
+    X[:, 1] += 1e3 * (np.arange(n) < n // 3)
+    X[:, 2] = 0.0
+    X[n // 2, 2] = 1e6
+    X[:, 3] = 7.7
+    X = (X if order == "sorted" else X[rng.permutation(n)]).astype(np.float32) + np.float32(1e4)
+    Y = X[:, :2].astype(np.float64) ** 2
+    for (a, b), one in zip(ALL, native().moments([X, Y], ALL), strict=True):
+        U, V = ((X, Y)[m].astype(np.longdouble) for m in (a, b))
+        U, V = U - U.mean(axis=0), V - V.mean(axis=0)
+        found = one.centered()
+        bound = np.outer(np.linalg.norm(U, axis=0), np.linalg.norm(V, axis=0))
+        assert (np.abs(found.xy - U.T @ V) <= 1e-13 * bound).all()
+        squares = (U * U).sum(axis=1), (V * V).sum(axis=1)
+        for value, exact in (
+            (found.norms_x, squares[0].sum()),
+            (found.norms_y, squares[1].sum()),
+            (found.norms_xy, squares[0] @ squares[1]),
+        ):
+            assert value == pytest.approx(float(exact), rel=1e-12)
 
 
 def test_of_a_set_with_itself_are_exactly_symmetric(ops, sets):

@@ -78,7 +78,7 @@ class Backend(Protocol):
         """Return the k nearest other rows of each row (or of those in [start, stop))."""
 
     def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
-        """Yield the augmented cross-moment of each pair of sets, about the column means."""
+        """Yield the augmented cross-moment of each pair of sets, about shifts near their means."""
 
     def pair_terms(self, channels: Sequence[Channel]) -> PairTable:
         """Return row sums and products of all channels, from one sweep over tiles."""
