@@ -27,6 +27,7 @@ static void pack(const Real* rows, index_t d, index_t count, const double* shift
       std::memcpy(&origin, shift + f, sizeof(Vector));
       for (index_t r = 0; r < n_rows; ++r) {
         Vector u;
+        __builtin_prefetch(from + (r + kRows) * d + f);
         widen(from + r * d + f, u);
         u -= origin;
         std::memcpy(to + r * GROUP, &u, sizeof(Vector));

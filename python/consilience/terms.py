@@ -176,9 +176,12 @@ class Moments(Saved):
             + u2 * (qy_sum - 2 * v @ v_sum)
             + n * u2 * v2
         )
+        xy = np.outer(u_sum, v_sum)  # in place from here: these are the widest arrays
+        xy /= -n
+        xy += uv
         return CenteredMoments(
             round(float(n)),
-            uv - np.outer(u_sum, v_sum) / n,
+            xy,
             float(norms_x),
             float(norms_y),
             float(norms_xy),
