@@ -485,3 +485,13 @@ def test_an_unknown_label_of_a_finished_comparison(X, Y):
     m = compare({"one": X, "two": Y})
     with pytest.raises(KeyError, match="cka"):
         m["ckaa"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("row", [0, 700, 1999])
+def test_one_bad_entry_is_found_wherever_it_is(value, row, rng):
+    # More entries than the gate looks at together.
+    X = rng.standard_normal((2000, 200)).astype(np.float32)
+    X[row, 199] = value
+    with pytest.raises(ValueError, match=f"at row {row}, column 199"):
+        cs.cka(X, X)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -41,6 +41,8 @@ from consilience.views import prepare
 # Below, the distances of all pairs; above, of a seeded sample of this many.
 ALL_PAIRS_SAMPLES = 2048
 SAMPLED_PAIRS = 1 << 19
+
+T = TypeVar("T")
 
 
 @dataclass(eq=False)
@@ -137,10 +139,9 @@ class Terms:
                 cost = square * (sum(map(self.dims, models)) + 8 * len(self.pairs))
                 yield Step("joint neighbours", cost, partial(self.joint, *self.pairs[0], need))
             elif isinstance(need, MomentNeed):
-                for a, b in self.pairs:
-                    cost = 2.0 * self.n_samples * self.dims(a) * self.dims(b)
-                    if a <= b:
-                        yield Step("moments", cost, partial(self.moments, a, b, need))
+                products = sum(self.dims(a) * self.dims(b) for a, b in self._moment_pairs())
+                cost = 2.0 * self.n_samples * products
+                yield Step("moments", cost, partial(self.moments, *self.pairs[0], need))
         for graph in _widest(n.graph for n in self.needs if isinstance(n, RankNeed)):
             for source, target in {b: (a, b) for a, b in self.pairs}.values():
                 yield Step(
@@ -217,12 +218,43 @@ class Terms:
 
     def moments(self, a: int, b: int, need: MomentNeed) -> CenteredMoments:
         """Return the cross-moment of a and b about their means."""
-        return self._once(  # type: ignore[no-any-return]
-            ("moments", a, b, need),
-            lambda: self.ops.moments(
-                self.values(a, need.view), self.values(b, need.view)
-            ).centered(),
+        made = self._once(("moments", need), lambda: self._all_moments(need))
+        if (a, b) not in made:
+            made[a, b] = (
+                made[b, a].transposed()
+                if (b, a) in made
+                else self._moments_of([(a, b)], need)[a, b]
+            )
+        return made[a, b]  # type: ignore[no-any-return]
+
+    def derived(self, models: tuple[int, ...], key: Any, make: Callable[[], T]) -> T:
+        """Return what `make` makes of the moments of one model or a pair, made once."""
+        return self._once(("derived", models, key), make)  # type: ignore[no-any-return]
+
+    def _moment_pairs(self) -> list[tuple[int, int]]:
+        """Return the pairs a <= b whose moments will be asked for, with a set's own."""
+        models = {m for pair in self.pairs for m in pair}
+        return sorted({(m, m) for m in models} | {(min(pair), max(pair)) for pair in self.pairs})
+
+    def _all_moments(self, need: MomentNeed) -> dict[tuple[int, int], CenteredMoments]:
+        pairs = self._moment_pairs()
+        # Prepared rows are copies, of which two models' at most are held at a time.
+        if need.view == View() or len({m for pair in pairs for m in pair}) <= 2:
+            return self._moments_of(pairs, need)
+        made: dict[tuple[int, int], CenteredMoments] = {}
+        for pair in pairs:
+            made.update(self._moments_of([pair], need))
+        return made
+
+    def _moments_of(
+        self, pairs: Sequence[tuple[int, int]], need: MomentNeed
+    ) -> dict[tuple[int, int], CenteredMoments]:
+        models = sorted({m for pair in pairs for m in pair})
+        found = self.ops.moments(
+            [self.values(m, need.view) for m in models],
+            [(models.index(a), models.index(b)) for a, b in pairs],
         )
+        return {pair: one.centered() for pair, one in zip(pairs, found, strict=True)}
 
     def distance_sample(self, a: int, view: View) -> Floats:
         """Return the distances of all pairs i < j, or of the same seeded pairs for all models."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from consilience.terms import (
 
 if TYPE_CHECKING:
     from consilience._evaluate import Terms
+
+T = TypeVar("T")
 
 
 class Relabelled:
@@ -81,8 +84,12 @@ class Relabelled:
         """Return the cross-moment of a and b about their means."""
         if a == b:
             return self._terms.moments(a, b, need)
-        X, Y = (self.values(m, need.view) for m in (a, b))
-        return self.ops.moments(X, Y).centered()
+        sets = [self.values(m, need.view) for m in (a, b)]
+        return next(iter(self.ops.moments(sets, [(0, 1)]))).centered()
+
+    def derived(self, models: tuple[int, ...], key: Any, make: Callable[[], T]) -> T:
+        """Return what is made of moments; no relabelling changes a model's own."""
+        return self._terms.derived(models, key, make) if len(set(models)) == 1 else make()
 
     def distance_sample(self, m: int, view: View) -> Floats:
         """Return distances of the same pairs of samples for all models."""

@@ -176,9 +176,12 @@ class Moments(Saved):
             + u2 * (qy_sum - 2 * v @ v_sum)
             + n * u2 * v2
         )
+        xy = np.outer(u_sum, v_sum)  # in place from here: these are the widest arrays
+        xy /= -n
+        xy += uv
         return CenteredMoments(
             round(float(n)),
-            uv - np.outer(u_sum, v),
+            xy,
             float(norms_x),
             float(norms_y),
             float(norms_xy),
@@ -197,6 +200,10 @@ class CenteredMoments:
     norms_x: float
     norms_y: float
     norms_xy: float
+
+    def transposed(self) -> CenteredMoments:
+        """Return the moments of the two sets the other way round."""
+        return CenteredMoments(self.n_samples, self.xy.T, self.norms_y, self.norms_x, self.norms_xy)
 
 
 @dataclass(frozen=True)

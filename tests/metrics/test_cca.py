@@ -127,3 +127,23 @@ def test_pwcca_of_more_features_than_samples_does_not_depend_on_the_order_of_row
     X, Y = rng.standard_normal((40, 16)), rng.standard_normal((40, 33))
     order = rng.permutation(40)
     assert cs.pwcca(X[order], Y[order]) == pytest.approx(cs.pwcca(X, Y), rel=1e-8)
+
+
+@pytest.mark.parametrize("name", ["cca", "svcca", "pwcca", "procrustes", "linear_regression_r2"])
+def test_a_comparison_gives_the_scores_of_single_pairs(name, backend, paired, rng):
+    # There the axes of a set and the vectors of a pair are made once and serve both ways.
+    X, Y = paired
+    sets = {"x": X, "y": Y, "z": np.hstack([Y[:, :4], rng.standard_normal((97, 5))])}
+    table = cs.compare(sets, [name], null=None, intervals=None, backend=backend)[name]
+    for i, A in enumerate(sets.values()):
+        for j, B in enumerate(sets.values()):
+            alone = getattr(cs, name)(A, B, backend=backend)
+            alone = alone[0] if name == "linear_regression_r2" else alone
+            assert table[i, j] == pytest.approx(alone, rel=1e-9)
+
+
+def test_a_symmetric_metric_compares_to_a_symmetric_table(backend, paired):
+    X, Y = paired
+    table = cs.compare({"x": X, "y": Y}, ["cka", "cca"], null=None, intervals=None, backend=backend)
+    for name in ("cka", "cca"):
+        assert table[name][0, 1] == table[name][1, 0]

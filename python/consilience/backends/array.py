@@ -54,12 +54,17 @@ class ArrayBackend:
             distances.append(to_host(xp.take_along_axis(block, order, axis=1)))
         return Graph(np.concatenate(indices).astype(np.int64), np.concatenate(distances))
 
-    def moments(self, X: Any, Y: Any) -> Moments:
-        xp = array_namespace(X, Y)
-        X, Y = xp.astype(X, xp.float64), xp.astype(Y, xp.float64)
-        shift_x, shift_y = _means(xp, X), _means(xp, Y)
-        matrix = _augmented(xp, X - shift_x).T @ _augmented(xp, Y - shift_y)
-        return Moments(to_host(matrix), to_host(shift_x).reshape(-1), to_host(shift_y).reshape(-1))
+    def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
+        xp = array_namespace(*sets)
+        for a, b in pairs:
+            X, Y = (xp.astype(sets[m], xp.float64) for m in (a, b))
+            shift_x, shift_y = _means(xp, X), _means(xp, Y)
+            matrix = _augmented(xp, X - shift_x).T @ _augmented(xp, Y - shift_y)
+            if a == b:  # exactly symmetric, which products need not be
+                matrix = (matrix + matrix.T) / 2.0
+            yield Moments(
+                to_host(matrix), to_host(shift_x).reshape(-1), to_host(shift_y).reshape(-1)
+            )
 
     def pair_terms(self, channels: Sequence[Channel]) -> PairTable:
         xp = array_namespace(*[channel.X for channel in channels])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -75,8 +75,8 @@ class Backend(Protocol):
     def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
         """Return the k nearest other rows of each row, or of `rows`, ascending."""
 
-    def moments(self, X: Any, Y: Any) -> Moments:
-        """Return the augmented cross-moment, about the column means."""
+    def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
+        """Yield the augmented cross-moment of each pair of sets, about shifts near their means."""
 
     def pair_terms(self, channels: Sequence[Channel]) -> PairTable:
         """Return row sums and products of all channels, from one sweep over tiles."""
@@ -139,12 +139,3 @@ def sampled_pairs(n_samples: int, n_pairs: int) -> tuple[Indices, Indices]:
     i = rng.integers(0, n_samples, n_pairs)
     j = (i + rng.integers(1, n_samples, n_pairs)) % n_samples
     return i, j
-
-
-def column_means(X: Any) -> Floats:
-    """Return the column means in float64, exact for constant columns."""
-    first = np.asarray(X[0], dtype=np.float64)
-    total = np.zeros_like(first)
-    for start in range(0, len(X), 4096):
-        total += (X[start : start + 4096].astype(np.float64) - first).sum(axis=0)
-    return first + total / len(X)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from consilience import _core
 from consilience.backends._axes import pruning_axes
-from consilience.backends.base import Channel, PairTable, column_means, sampled_pairs
+from consilience.backends.base import Channel, PairTable, sampled_pairs
 from consilience.terms import (
     Floats,
     Graph,
@@ -32,6 +32,8 @@ DEFAULT_MEMORY = 4 << 30
 FLOAT64_SAMPLES = 2048
 # A float32 exponent is off by about 1e-6 |x|² / (2 sigma²); beyond this, float64 tiles.
 LARGEST_FLOAT32_EXPONENT = 100.0
+# Moments are taken about the mean of so many rows (docs/theory.md, "Moments about the mean").
+SHIFT_ROWS = 4096
 # Axes cost about as much as the products of this many rows.
 PRUNED_ROWS = 1024
 
@@ -99,12 +101,33 @@ class NativeBackend:
             sum(judged for _, _, judged in parts),
         )
 
-    def moments(self, X: Any, Y: Any) -> Moments:
-        shift_x = column_means(X)
-        shift_y = shift_x if Y is X else column_means(Y)
-        with _one_blas_thread:
-            matrix = _core.moments(X, Y, shift_x=shift_x, shift_y=shift_y, n_threads=self.n_threads)
-        return Moments(matrix, shift_x, shift_y)
+    def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
+        widths: list[int] = [X.shape[1] for X in sets]
+
+        def needed(n_pairs: int) -> int:
+            """Return the bytes of the hungriest batch of so many pairs, and of its result."""
+            batches = [pairs[first : first + n_pairs] for first in range(0, len(pairs), n_pairs)]
+            return max(map(of_batch, batches))
+
+        def of_batch(batch: Sequence[tuple[int, int]]) -> int:
+            used = {m for pair in batch for m in pair}
+            width = sum(widths[m] for m in used)
+            result = sum(8 * (widths[a] + 2) * (widths[b] + 2) for a, b in batch)
+            return _core.moments_bytes(len(sets[0]), width, len(used)) + result
+
+        size = self._fitting("moments", len(pairs), needed)
+        shifts = [self._near_means(X) for X in sets]
+        for first in range(0, len(pairs), size):
+            batch = pairs[first : first + size]
+            used = sorted({m for pair in batch for m in pair})
+            matrices = _core.moments(
+                [sets[m] for m in used],
+                pairs=[(used.index(a), used.index(b)) for a, b in batch],
+                shifts=[shifts[m] for m in used],
+                n_threads=self.n_threads,
+            )
+            for (a, b), matrix in zip(batch, matrices, strict=True):
+                yield Moments(matrix, shifts[a], shifts[b])
 
     def pair_terms(self, channels: Sequence[Channel]) -> PairTable:
         sets = [channel.X for channel in channels]
@@ -185,7 +208,7 @@ class NativeBackend:
             )
 
     def edge_values(self, X: Any, graph: Graph, *, centered: bool) -> Floats:
-        origin = column_means(X) if centered else np.zeros(X.shape[1])
+        origin = self._column_means(X) if centered else np.zeros(X.shape[1])
         return _core.edge_values(X, graph.indices, origin, n_threads=self.n_threads)
 
     def graph_terms(self, x: Graph, y: Graph, e: Floats | None, f: Floats | None) -> GraphTerms:
@@ -226,6 +249,16 @@ class NativeBackend:
 
     def pair_distances(self, X: Any, i: Indices, j: Indices) -> Floats:
         return _core.pair_distances(X, i, j, n_threads=self.n_threads)
+
+    def _near_means(self, X: Any) -> Floats:
+        """Return the column means of all rows, or of a seeded sample if that is cheaper."""
+        if len(X) > 2 * SHIFT_ROWS:
+            rng = np.random.default_rng(0)
+            X = X[rng.choice(len(X), SHIFT_ROWS, replace=False, shuffle=False)]
+        return self._column_means(X)
+
+    def _column_means(self, X: Any) -> Floats:
+        return _core.column_means(X, n_threads=self.n_threads)
 
     def _fitting(self, op: str, count: int, needed: Callable[[int], int]) -> int:
         """Return how many of `count` fit into the memory at a time, by halving."""

@@ -61,6 +61,10 @@ class Canonical:
     left: Floats
     right: Floats
 
+    def swapped(self) -> Canonical:
+        """Return the same with the sets the other way round."""
+        return Canonical(self.correlations, self.right, self.left)
+
 
 def settled(found: Canonical, x: Subspace) -> Canonical:
     """Return the same correlations with X's side, where equal ones leave it open, chosen by X.
@@ -79,10 +83,20 @@ def settled(found: Canonical, x: Subspace) -> Canonical:
 
 
 def canonical(xy: Floats, x: Subspace, y: Subspace) -> Canonical:
-    """Return the canonical correlations of two principal subspaces."""
-    whitened = (x.axes.T @ xy @ y.axes) / np.outer(x.lengths, y.lengths)
-    left, correlations, right = np.linalg.svd(whitened, full_matrices=False)
+    """Return the canonical correlations of two principal subspaces, with their vectors."""
+    left, correlations, right = np.linalg.svd(whitened(xy, x, y), full_matrices=False)
     return Canonical(np.minimum(correlations, 1.0), left, right.T)
+
+
+def correlations(xy: Floats, x: Subspace, y: Subspace) -> Floats:
+    """Return the canonical correlations alone, largest first, at a third of the cost."""
+    found = np.linalg.svd(whitened(xy, x, y), compute_uv=False)
+    return np.asarray(np.minimum(found, 1.0))
+
+
+def whitened(xy: Floats, x: Subspace, y: Subspace) -> Floats:
+    """Return the cross-moment over the principal axes scaled to length 1."""
+    return np.asarray((x.axes.T @ xy @ y.axes) / np.outer(x.lengths, y.lengths))
 
 
 @dataclass(frozen=True)
@@ -108,4 +122,19 @@ class SubspaceSettings(MetricSettings):
 
     def axes(self, terms: Any, m: int) -> Subspace:
         """Return the principal axes of model m."""
-        return subspace(terms.moments(m, m, self.need), self.rcond)
+        return terms.derived(  # type: ignore[no-any-return]
+            (m,),
+            ("axes", self.need, self.rcond),
+            lambda: subspace(terms.moments(m, m, self.need), self.rcond),
+        )
+
+    def canonical(self, terms: Any, a: int, b: int) -> Canonical:
+        """Return the canonical correlations of a and b with both sides; one serves both ways."""
+        if a > b:
+            return self.canonical(terms, b, a).swapped()
+        xy = terms.moments(a, b, self.need).xy
+        return terms.derived(  # type: ignore[no-any-return]
+            (a, b),
+            ("canonical", self.need, self.rcond),
+            lambda: canonical(xy, self.axes(terms, a), self.axes(terms, b)),
+        )

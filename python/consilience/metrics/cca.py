@@ -9,7 +9,7 @@ import numpy as np
 
 from consilience._evaluate import score
 from consilience.metrics._registry import Score, metric
-from consilience.metrics._subspaces import SubspaceSettings, canonical
+from consilience.metrics._subspaces import SubspaceSettings, correlations
 from consilience.needs import Normalize
 from consilience.terms import Floats
 
@@ -21,14 +21,16 @@ class Cca(SubspaceSettings):
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
         x, y = (self.axes(terms, m) for m in (a, b))
-        found = canonical(terms.moments(a, b, self.need).xy, x, y)
         details = {"dropped_a": float(x.dropped), "dropped_b": float(y.dropped)}
-        return Score(float(found.correlations.mean()), details=details)
+        if a == b:  # a set spans itself
+            return Score(1.0, details=details)
+        found = correlations(terms.moments(a, b, self.need).xy, x, y)
+        return Score(float(found.mean()), details=details)
 
     def influence(self, terms: Any, a: int, b: int) -> Floats:
         """Return what each row adds to the mean correlation, to first order."""
         x, y = (self.axes(terms, m) for m in (a, b))
-        found = canonical(terms.moments(a, b, self.need).xy, x, y)
+        found = self.canonical(terms, a, b)
         sides = ((a, x, found.left), (b, y, found.right))
         u, v = (
             terms.centered_rows(m, self.need.view) @ (space.axes / space.lengths) @ turn

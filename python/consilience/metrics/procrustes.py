@@ -29,6 +29,8 @@ class Procrustes(MetricSettings):
         """Return the score of models a and b."""
         (need,) = self.needs()
         xx, yy = (terms.moments(m, m, need).norms_x for m in (a, b))
+        if a == b:  # the singular values of X'X add up to its trace
+            return Score(1.0)
         nuclear = float(np.linalg.norm(terms.moments(a, b, need).xy, "nuc"))
         return Score(nuclear / math.sqrt(xx * yy))
 

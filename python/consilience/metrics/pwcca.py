@@ -9,7 +9,7 @@ import numpy as np
 
 from consilience._evaluate import score
 from consilience.metrics._registry import Score, metric
-from consilience.metrics._subspaces import SubspaceSettings, canonical, settled
+from consilience.metrics._subspaces import SubspaceSettings, settled
 from consilience.needs import Normalize
 
 
@@ -19,8 +19,10 @@ class Pwcca(SubspaceSettings):
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
-        x, y = (self.axes(terms, m) for m in (a, b))
-        found = settled(canonical(terms.moments(a, b, self.need).xy, x, y), x)
+        x = self.axes(terms, a)
+        if a == b:  # every correlation is 1, whatever its weight
+            return Score(1.0)
+        found = settled(self.canonical(terms, a, b), x)
         # <h_l, x_j> = (X^T X w_l)_j with w_l the weights of variate l: axes, lengths and `left`.
         products = x.axes @ (x.lengths[:, None] * found.left)
         weights = np.abs(products).sum(axis=0)
