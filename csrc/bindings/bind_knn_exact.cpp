@@ -8,18 +8,24 @@ namespace consilience {
 void bind_knn_exact(py::module_& m) {
   m.def(
       "knn_exact",
-      [](const py::array& X, index_t k, const std::string& distance, index_t row_start,
-         index_t row_stop, index_t tile, const std::optional<Matrix>& axes, int n_threads) {
+      [](const py::array& X, index_t k, const std::string& distance,
+         const std::optional<Indices>& rows, index_t tile, const std::optional<Matrix>& axes,
+         int n_threads) {
         require_blas();
         const Embedding set = embedding(X, "X");
         require(k >= 1 && k < set.n_samples, "`k` must be in [1, n_samples)");
         require(set.n_samples <= (index_t{1} << 31) - 1, "n_samples must be below 2**31");
-        require(0 <= row_start && row_start < row_stop && row_stop <= set.n_samples,
-                "rows must be a non-empty range within n_samples");
         require(tile >= 1, "`tile` must be at least 1");
         require(distance == "l2" || distance == "ip", "`distance` must be 'l2' or 'ip'");
-        KnnExactOptions options{k, distance == "l2" ? Distance::l2 : Distance::ip, row_start,
-                                row_stop, tile};
+        KnnExactOptions options;
+        options.k = k;
+        options.distance = distance == "l2" ? Distance::l2 : Distance::ip;
+        options.tile = tile;
+        if (rows) {
+          require_rows(*rows, set.n_samples);
+          options.rows = rows->data();
+          options.n_rows = rows->size();
+        }
         if (axes) {
           require(axes->ndim() == 2 && axes->shape(0) == set.n_features && axes->shape(1) > 0 &&
                       2 * axes->shape(1) <= set.n_features,
@@ -28,8 +34,9 @@ void bind_knn_exact(py::module_& m) {
           options.n_axes = axes->shape(1);
         }
         const Run run = run_on(n_threads);
-        IndexMatrix indices({row_stop - row_start, k});
-        Matrix distances({row_stop - row_start, k});
+        const index_t n_rows = rows ? options.n_rows : set.n_samples;
+        IndexMatrix indices({n_rows, k});
+        Matrix distances({n_rows, k});
         index_t* index_data = indices.mutable_data();
         double* distance_data = distances.mutable_data();
         index_t judged = 0;
@@ -39,7 +46,7 @@ void bind_knn_exact(py::module_& m) {
         }
         return py::make_tuple(indices, distances, judged);
       },
-      "X"_a.noconvert(), py::kw_only(), "k"_a, "distance"_a, "row_start"_a, "row_stop"_a, "tile"_a,
+      "X"_a.noconvert(), py::kw_only(), "k"_a, "distance"_a, "rows"_a.noconvert(), "tile"_a,
       "axes"_a.noconvert() = py::none(), "n_threads"_a);
   m.def("knn_exact_bytes", &knn_exact_bytes, "n_samples"_a, "n_features"_a, "n_axes"_a, "n_rows"_a,
         "k"_a);

@@ -22,6 +22,7 @@ using namespace py::literals;
 
 using Vector = py::array_t<double, py::array::c_style>;
 using Matrix = py::array_t<double, py::array::c_style>;
+using Indices = py::array_t<index_t, py::array::c_style>;
 using IndexMatrix = py::array_t<index_t, py::array::c_style>;
 
 // Raises ValueError in Python.
@@ -56,6 +57,15 @@ inline NeighborLists neighbor_lists(const IndexMatrix& indices, index_t n, const
           std::string("`") + name + "` must be of shape (n_samples, k)");
   require(all_within(indices, n), std::string("`") + name + "` points outside");
   return {indices.data(), n, indices.shape(1)};
+}
+
+// Which of n samples: ascending, so that each is named once.
+inline void require_rows(const Indices& rows, index_t n) {
+  require(rows.ndim() == 1 && rows.size() > 0, "`rows` must be a non-empty vector");
+  require(all_within(rows, n), "`rows` points outside");
+  for (index_t r = 1; r < rows.size(); ++r) {
+    require(rows.at(r - 1) < rows.at(r), "`rows` must be ascending");
+  }
 }
 
 inline void require_permutations(const IndexMatrix& permutations, index_t n) {

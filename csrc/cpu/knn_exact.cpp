@@ -61,7 +61,7 @@ class Search {
         run_(run),
         block_(std::max<index_t>(1, options.tile / kernel_.cols) * kernel_.cols),
         order_(X.n_samples),
-        lists_(options.row_stop - options.row_start, options.k) {
+        lists_(options.rows ? options.n_rows : X.n_samples, options.k) {
     Centered<float> set = centered<float>(X, run);
     std::iota(order_.begin(), order_.end(), index_t{0});
     if (options.n_axes > 0) {
@@ -79,7 +79,7 @@ class Search {
     selection_ = make_selection(std::move(set), options.distance == Distance::ip);
     if (options.n_axes == 0) selection_.set.rows = {};  // the panels hold them
     for (index_t i = 0; i < n(); ++i) {
-      if (options.row_start <= order_[i] && order_[i] < options.row_stop) wanted_.push_back(i);
+      if (row_of(order_[i]) >= 0) wanted_.push_back(i);
     }
     if (!all_wanted()) pack_wanted();
     if (options.distance != Distance::ip) return;
@@ -111,7 +111,7 @@ class Search {
   // Writes the neighbours of one list, and returns how many float64 distances it took.
   index_t finish(index_t list, index_t* indices, double* distances) {
     const index_t i = wanted_[list], k = options_.k;
-    const index_t row = (order_[i] - options_.row_start) * k;
+    const index_t row = row_of(order_[i]) * k;
     const index_t evaluated = lists_.finish(list, judge(i), indices + row, distances + row);
     if (options_.distance == Distance::l2) {
       for (index_t s = row; s < row + k; ++s) distances[s] = std::sqrt(distances[s]);
@@ -123,6 +123,14 @@ class Search {
   index_t n() const { return X_.n_samples; }
   bool all_wanted() const { return n_lists() == n(); }
   bool pruned() const { return options_.n_axes > 0; }
+
+  // Which row of the answer a sample has, or -1.
+  index_t row_of(index_t sample) const {
+    if (!options_.rows) return sample;
+    const index_t* last = options_.rows + options_.n_rows;
+    const index_t* found = std::lower_bound(options_.rows, last, sample);
+    return found != last && *found == sample ? found - options_.rows : -1;
+  }
 
   Judge judge(index_t i) const {
     const bool ip = options_.distance == Distance::ip;
@@ -263,7 +271,7 @@ index_t knn_exact(const Embedding& X, const KnnExactOptions& options, const Run&
                   index_t* indices, double* distances) {
   [[maybe_unused]] const index_t n = X.n_samples;
   assert(options.k >= 1 && options.k < n && n <= std::numeric_limits<std::int32_t>::max());
-  assert(0 <= options.row_start && options.row_start < options.row_stop && options.row_stop <= n);
+  assert(!options.rows || (0 < options.n_rows && options.n_rows <= n));
 
   Search search(X, options, run);
   search.run();

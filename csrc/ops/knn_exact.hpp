@@ -10,7 +10,9 @@ enum class Distance { l2, ip };
 struct KnnExactOptions {
   index_t k = 1;
   Distance distance = Distance::l2;
-  index_t row_start = 0, row_stop = 0;  // which rows want neighbours, of all rows
+  // Which rows want neighbours, ascending; null: all of them.
+  const index_t* rows = nullptr;
+  index_t n_rows = 0;
   index_t tile = 480;
   // Orthonormal axes (n_features, n_axes), row-major, along which near rows are told from far ones
   // before anything else; none: whole rows are multiplied. The answer does not depend on them.
@@ -21,8 +23,8 @@ struct KnnExactOptions {
 // The k nearest other rows of each row, ordered by (distance, index), exactly as float64
 // differences order them:
 //   l2: sqrt(sum_f (x_if - x_jf)^2)        ip: -sum_f x_if x_jf
-// indices and distances: (row_stop - row_start, k), row-major. Returns how many float64 distances
-// were needed to certify the lists, k per row being the least possible.
+// indices and distances: (n_rows, k), row-major. Returns how many float64 distances were needed to
+// certify the lists, k per row being the least possible.
 // Memory beyond the arguments: 8 d + 44 bytes per sample and CandidateLists::bytes_per_row(k).
 index_t knn_exact(const Embedding& X, const KnnExactOptions& options, const Run& run,
                   index_t* indices, double* distances);

@@ -27,13 +27,15 @@ def test_equals_a_stable_sort_of_all_distances(ops, sets, distance, k):
         assert_allclose(graph.distances, np.take_along_axis(D, expected, axis=1), rtol=1e-12)
 
 
-@pytest.mark.parametrize("rows", [(0, 1), (5, 50), (96, 97)])
-def test_some_rows_are_the_same_as_all(ops, sets, rows):
-    X, *_ = sets
-    whole = ops.knn_exact(X, k=7, distance="l2")
-    part = ops.knn_exact(X, k=7, distance="l2", rows=rows)
-    assert_array_equal(part.indices, whole.indices[slice(*rows)])
-    assert_array_equal(part.distances, whole.distances[slice(*rows)])
+@pytest.mark.parametrize("rows", [[0], range(5, 50), [96], [0, 3, 4, 40, 95, 96], range(97)])
+@pytest.mark.parametrize("distance", ["l2", "ip"])
+def test_some_rows_are_the_same_as_all(ops, sets, rows, distance):
+    rows = np.array(rows)
+    for X in sets:
+        whole = ops.knn_exact(X, k=7, distance=distance)
+        part = ops.knn_exact(X, k=7, distance=distance, rows=rows)
+        assert_array_equal(part.indices, whole.indices[rows])
+        assert_array_equal(part.distances, whole.distances[rows])
 
 
 def test_many_ties_are_settled_by_index(ops, rng):
@@ -91,7 +93,7 @@ def test_offsets_cost_certainty_not_answers(rng):
 def test_the_kernel_converts_nothing(X, error, message):
     native()
     with pytest.raises(error, match=message):
-        _core.knn_exact(X, k=1, distance="l2", row_start=0, row_stop=5, tile=8, n_threads=1)
+        _core.knn_exact(X, k=1, distance="l2", rows=None, tile=8, n_threads=1)
 
 
 @pytest.mark.parametrize(
@@ -100,17 +102,19 @@ def test_the_kernel_converts_nothing(X, error, message):
         ({"k": 0}, "k"),
         ({"k": 5}, "k"),
         ({"distance": "l1"}, "distance"),
-        ({"row_stop": 6}, "rows"),
-        ({"row_start": 3, "row_stop": 3}, "rows"),
+        ({"rows": np.array([4, 5])}, "outside"),
+        ({"rows": np.array([-1, 2])}, "outside"),
+        ({"rows": np.array([2, 1])}, "ascending"),
+        ({"rows": np.array([1, 1])}, "ascending"),
+        ({"rows": np.array([], np.int64)}, "non-empty"),
+        ({"rows": np.array([[1], [2]])}, "non-empty"),
         ({"tile": 0}, "tile"),
         ({"n_threads": 0}, "n_threads"),
     ],
 )
 def test_the_kernel_rejects_a_bad_argument(change, message):
     native()
-    arguments = {
-        "k": 1, "distance": "l2", "row_start": 0, "row_stop": 5, "tile": 8, "n_threads": 1
-    }  # fmt: skip
+    arguments = {"k": 1, "distance": "l2", "rows": None, "tile": 8, "n_threads": 1}
     with pytest.raises(ValueError, match=message):
         _core.knn_exact(np.eye(5), **{**arguments, **change})
 
@@ -128,11 +132,9 @@ def some_axes(d, count, rng):
 
 def searched(X, k, axes, *, distance="l2", tile=1, rows=None, n_threads=2):
     native()
-    start, stop = rows or (0, len(X))
     return _core.knn_exact(
-        X, k=k, distance=distance, row_start=start, row_stop=stop, tile=tile, axes=axes,
-        n_threads=n_threads,
-    )  # fmt: skip
+        X, k=k, distance=distance, rows=rows, tile=tile, axes=axes, n_threads=n_threads
+    )
 
 
 @pytest.mark.parametrize("n_axes", [1, 3, 8])
@@ -152,9 +154,10 @@ def test_axes_and_some_rows_are_the_same_as_all(rng):
     X = rng.standard_normal((301, 10)).astype(np.float32)
     axes = some_axes(10, 4, rng)
     whole = searched(X, 9, axes)
-    part = searched(X, 9, axes, rows=(17, 230))
-    assert_array_equal(part[0], whole[0][17:230])
-    assert_array_equal(part[1], whole[1][17:230])
+    for rows in (np.arange(17, 230), np.sort(rng.choice(301, 90, replace=False)), np.array([300])):
+        part = searched(X, 9, axes, rows=rows)
+        assert_array_equal(part[0], whole[0][rows])
+        assert_array_equal(part[1], whole[1][rows])
 
 
 def test_axes_of_the_data_skip_whole_boxes_and_lose_nothing(rng):

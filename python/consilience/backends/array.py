@@ -35,19 +35,20 @@ class ArrayBackend:
     entries: int = 1 << 24
     name: str = "array"
 
-    def knn_exact(
-        self, X: Any, *, k: int, distance: str, rows: tuple[int, int] | None = None
-    ) -> Graph:
+    def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
         xp = array_namespace(X)
         X = xp.astype(X, xp.float64)
         indices, distances = [], []
-        for start, stop in self._blocks(X, *(rows or (0, X.shape[0]))):
+        chosen = xp.asarray(np.arange(X.shape[0]) if rows is None else rows, device=device(X))
+        for start, stop in self._blocks(X, 0, chosen.shape[0]):
+            own = chosen[start:stop]
+            part = xp.take(X, own, axis=0)[:, None, :]
             if distance == "l2":
-                block = xp.sqrt(_squared_distances(xp, X, start, stop))
+                block = xp.sqrt(xp.sum((part - X[None, :, :]) ** 2, axis=2))
             else:
                 # No matrix product: ties must not hang on its rounding.
-                block = -xp.sum(X[start:stop, None, :] * X[None, :, :], axis=2)
-            block = _without_self(xp, block, start)
+                block = -xp.sum(part * X[None, :, :], axis=2)
+            block = _without(xp, block, own)
             order = xp.argsort(block, axis=1, stable=True)[:, :k]
             indices.append(to_host(order))
             distances.append(to_host(xp.take_along_axis(block, order, axis=1)))
@@ -279,8 +280,12 @@ def _squares_between(xp: Any, X: Any, Y: Any) -> Any:
 
 
 def _without_self(xp: Any, block: Any, start: int, value: float = float("inf")) -> Any:
-    columns = xp.arange(block.shape[1], device=device(block))
     rows = xp.arange(start, start + block.shape[0], device=device(block))
+    return _without(xp, block, rows, value)
+
+
+def _without(xp: Any, block: Any, rows: Any, value: float = float("inf")) -> Any:
+    columns = xp.arange(block.shape[1], device=device(block))
     return xp.where(rows[:, None] == columns[None, :], xp.asarray(value), block)
 
 

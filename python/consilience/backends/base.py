@@ -72,10 +72,8 @@ class Backend(Protocol):
     def name(self) -> str:
         """Return the name `select` knows it by."""
 
-    def knn_exact(
-        self, X: Any, *, k: int, distance: str, rows: tuple[int, int] | None = None
-    ) -> Graph:
-        """Return the k nearest other rows of each row (or of those in [start, stop))."""
+    def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
+        """Return the k nearest other rows of each row, or of `rows`, ascending."""
 
     def moments(self, X: Any, Y: Any) -> Moments:
         """Return the augmented cross-moment, about the column means."""

@@ -68,30 +68,29 @@ class NativeBackend:
         _install_blas()
         return cls(n_threads or cpu_count(), max_memory or DEFAULT_MEMORY)
 
-    def knn_exact(
-        self, X: Any, *, k: int, distance: str, rows: tuple[int, int] | None = None
-    ) -> Graph:
-        start, stop = rows or (0, len(X))
-        axes = pruning_axes(X, k=k, distance=distance) if stop - start >= PRUNED_ROWS else None
+    def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
+        n_rows = len(X) if rows is None else len(rows)
+        axes = pruning_axes(X, k=k, distance=distance) if n_rows >= PRUNED_ROWS else None
         n_axes = 0 if axes is None else axes.shape[1]
         stripe = self._fitting(
             "knn_exact",
-            stop - start,
-            lambda n_rows: _core.knn_exact_bytes(len(X), X.shape[1], n_axes, n_rows, k),
+            n_rows,
+            lambda count: _core.knn_exact_bytes(len(X), X.shape[1], n_axes, count, k),
         )
+        if rows is None and stripe < n_rows:
+            rows = np.arange(n_rows)
         with _one_blas_thread:
             parts = [
                 _core.knn_exact(
                     X,
                     k=k,
                     distance=distance,
-                    row_start=first,
-                    row_stop=min(stop, first + stripe),
+                    rows=None if rows is None else rows[first : first + stripe],
                     tile=self.tile or 480,
                     axes=axes,
                     n_threads=self.n_threads,
                 )
-                for first in range(start, stop, stripe)
+                for first in range(0, n_rows, stripe)
             ]
         if len(parts) == 1:
             return Graph(*parts[0])
