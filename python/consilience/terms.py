@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,10 +130,11 @@ def _chernoff(mean: float, excess: float, end: float) -> float:
 class Graph(Saved):
     """Neighbour lists, nearest first; ties by index; self never listed.
 
-    indices, distances : (n_samples, k)
+    indices, distances : (n_samples, k), or (n_rows, k)
     judged : float64 distances it took to certify the lists (k per row is the least), or 0
         where every distance was computed in float64.
     recall : of an approximate graph; None if the graph is exact.
+    rows : (n_rows,), ascending: the samples that have lists, of `n_all`; None if all have.
     """
 
     _parts: ClassVar[dict[str, type[Saved]]] = {"recall": Recall}
@@ -142,10 +143,12 @@ class Graph(Saved):
     distances: Floats
     judged: int = 0
     recall: Recall | None = None
+    rows: Indices | None = None
+    n_all: int | None = None
 
     @property
     def n_samples(self) -> int:
-        return len(self.indices)
+        return len(self.indices) if self.n_all is None else self.n_all
 
     @property
     def k(self) -> int:
@@ -160,14 +163,27 @@ class Graph(Saved):
             np.ascontiguousarray(self.distances[:, :k]),
             self.judged,
             self.recall and self.recall.nearest(k, self.k),
+            self.rows,
+            self.n_all,
         )
 
     def relabelled(self, permutation: Indices) -> Graph:
         """Return the graph of the rows X[permutation], without any distance computed."""
+        require_whole(self)
         place = np.empty_like(permutation)
         place[permutation] = np.arange(len(permutation))
         indices, distances = place[self.indices[permutation]], self.distances[permutation]
         return Graph(indices, distances, self.judged, self.recall)
+
+
+def require_whole(*graphs: Graph) -> None:
+    """Raise unless all samples have lists."""
+    for graph in graphs:
+        if graph.rows is not None:
+            raise ValueError(
+                f"this reads the neighbours of all {graph.n_samples} samples, and only "
+                f"{len(graph.rows)} have any: leave `rows` out"
+            )
 
 
 @dataclass(frozen=True)
@@ -181,6 +197,13 @@ class GraphTerms(Saved):
     columns_e: Floats
     columns_f: Floats
     reciprocal: Floats
+
+
+class Shared(NamedTuple):
+    """The two of `GraphTerms` that look at no other row, each (n_rows,)."""
+
+    overlap: Indices
+    products: Floats
 
 
 @dataclass(frozen=True)
