@@ -54,9 +54,7 @@ def test_every_op_runs_on_other_libraries(foreign, rng):
     assert_allclose(
         ours.edge_values(fx, graph, centered=True), ours.edge_values(X, graph, centered=True)
     )
-    ranks, expected = (
-        ours.rank_counts(Z, [graph], [1, 4], sample=np.arange(9)) for Z in (fy, Y)
-    )
+    ranks, expected = (ours.rank_counts(Z, [graph], [1, 4], sample=np.arange(9)) for Z in (fy, Y))
     assert_array_equal(ranks.sums, expected.sums)
     assert_array_equal(ranks.columns, expected.columns)
     assert_allclose(ours.joint_nearest([fx, fy], [(0, 1)]), ours.joint_nearest([X, Y], [(0, 1)]))

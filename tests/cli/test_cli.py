@@ -82,6 +82,41 @@ def test_k_is_given_only_to_metrics_that_count_neighbours(run, files):
     assert settings == {"cka": {}, "mutual_knn": {"k": 7}}
 
 
+def test_score_of_some_rows_says_its_error(run, files, arrays):
+    arguments = ["--metrics", "cknna,ii,twonn,dcor", "--rows", 40, "--json"]
+    result = run("score", *files[:2], *arguments)
+    assert result.exit_code == 0, result.output
+    note, brace, body = result.output.partition("{")
+    assert "distance_correlation: it reads all pairs" in note
+    cknna, imbalance, twonn, dcor = json.loads(brace + body)["scores"]
+    X, Y = arrays["a"], arrays["b"]
+    assert cknna["value"] == cs.cknna(X, Y, rows=40)
+    assert cknna["rows_std_error"] > 0
+    assert cknna["settings"] == {"rows": 40}
+    assert (imbalance["x_to_y"], imbalance["y_to_x"]) == cs.information_imbalance(X, Y, rows=40)
+    assert imbalance["x_to_y rows_std_error"] > 0
+    assert twonn["y"] == cs.twonn(Y, rows=40)
+    assert "rows_std_error" not in dcor
+
+
+def test_score_of_approximate_neighbours_says_their_recall(run, files):
+    arguments = ["--metrics", "mknn,mle", "--neighbors", "approx", "--backend", "array"]
+    result = run("score", *files[:2], *arguments)
+    assert result.exit_code == 0, result.output
+    _, mutual, mle = result.output.splitlines()
+    assert "recall_a 1.0000" in mutual
+    assert "recall_b 1.0000" in mutual
+    assert "neighbors=approx" in mutual
+    assert "x recall 1.0000" in mle
+
+
+def test_matrix_of_some_rows(run, files, tmp_path):
+    result = run("matrix", *files, "--metrics", "mknn", "--rows", 40, "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    m = cs.load(tmp_path / "out" / "matrix.json")
+    assert m.provenance["neighbors"] == {"mutual_knn": "exact, of 40 of 60 rows (seed 0)"}
+
+
 def test_every_alias_names_a_metric():
     assert set(ALIASES.values()) <= METRICS.keys()
     assert not ALIASES.keys() & METRICS.keys()

@@ -27,6 +27,7 @@ class SearchSettings(MetricSettings):
 
     why_exact: ClassVar[str | None] = None  # if it takes no neighbors="approx"
     why_all_rows: ClassVar[str | None] = None  # if it takes no `rows`
+    relabels_rows: ClassVar[bool] = False  # whether draws do without the lists of other rows
 
     neighbors: Method = "exact"
     rows: int | None = None
@@ -48,12 +49,16 @@ class SearchSettings(MetricSettings):
 
     def check(self, terms: Any) -> None:
         """Raise unless the terms' samples suffice."""
-        if self.rows is not None and self.rows > terms.n_samples:
+        self.check_rows(terms.n_samples)
+        super().check(terms)
+
+    def check_rows(self, n_samples: int) -> None:
+        """Raise unless there are as many rows as asked for."""
+        if self.rows is not None and self.rows > n_samples:
             raise ValueError(
-                f"`rows` must be at most n_samples={terms.n_samples}, got {self.rows}; "
+                f"`rows` must be at most n_samples={n_samples}, got {self.rows}; "
                 "leave it out to take all"
             )
-        super().check(terms)
 
     def search(self, view: View, distance: Distance, k: int) -> GraphNeed:
         """Return the graph asked for, found as these settings say."""

@@ -28,6 +28,7 @@ class InformationImbalance(SearchSettings):
     why_exact: ClassVar[str | None] = (
         "exact ranks cost what exact neighbours do; leave `neighbors` out, or give `rows`"
     )
+    relabels_rows: ClassVar[bool] = True
     lower_is_closer: ClassVar[bool] = True
     dependence: ClassVar[Dependence] = "subsets"
 
