@@ -19,7 +19,8 @@ class _Lists(NamedTuple):
 class Neighbors(_Lists):
     """Neighbour lists, a pair (indices, distances), and how much of the truth they are.
 
-    recall : share of the true neighbours that are listed, with its interval; None if all are
+    recall : share of the true neighbours that are listed, with its interval; None if the search
+        was exact, which "approx" is of few samples
     rows : the samples that have lists, ascending; None if all have
     """
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import consilience as cs
 from consilience._evaluate import metric_with, terms_of
+from consilience.backends.array import ArrayBackend
 from consilience.backends.base import sampled_rows
 from consilience.metrics import METRICS
 from consilience.metrics._graph import graph_of
+from consilience.terms import Recall
 
 # Means over rows, and functions of them, with settings that few samples suffice for.
 MEANS = {
@@ -240,7 +244,15 @@ def test_neighbors_of_some_rows(sets, backend):
     assert distances is part.distances
 
 
-def test_approximate_neighbors_say_how_approximate(sets):
+def test_approximate_neighbors_say_how_approximate(sets, monkeypatch):
+    exact = cs.neighbors(sets[0], k=4, method="approx", backend="array")
+    assert exact.recall is None  # few samples are searched exactly
+
+    def told(self, X, *, k, distance, seed=0):
+        graph = self.knn_exact(X, k=k, distance=distance)
+        return dataclasses.replace(graph, recall=Recall(0.9, 0.8, 0.95, 20, 0.95))
+
+    monkeypatch.setattr(ArrayBackend, "knn_approx", told)
     found = cs.neighbors(sets[0], k=4, method="approx", backend="array")
-    assert (found.recall.low, found.recall.estimate, found.recall.high) == (1.0, 1.0, 1.0)
-    assert_array_equal(found.indices, cs.neighbors(sets[0], k=4, backend="array").indices)
+    assert (found.recall.low, found.recall.estimate, found.recall.high) == (0.8, 0.9, 0.95)
+    assert_array_equal(found.indices, exact.indices)

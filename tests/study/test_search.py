@@ -87,6 +87,14 @@ def test_the_page_says_how_approximate(models, forgetful, tmp_path):
     assert m.provenance["neighbors"]["cknna"] in page
 
 
+def test_few_samples_are_searched_exactly_and_said_to_be(models):
+    m = cs.compare(models, ["mutual_knn"], neighbors="approx", backend="array")
+    assert m.provenance["exact"] is True
+    assert m.provenance["neighbors"] == {"mutual_knn": "exact, as there are so few samples"}
+    assert not any(name.startswith("recall") for name in m.scores["mutual_knn"].details)
+    assert_array_equal(m["mutual_knn"], cs.compare(models, ["mutual_knn"])["mutual_knn"])
+
+
 def test_exact_scores_say_nothing_of_a_search(models):
     m = cs.compare(models, ["cknna", "mutual_knn"])
     assert m.provenance["exact"] is True

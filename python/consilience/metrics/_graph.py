@@ -71,13 +71,17 @@ class SearchSettings(MetricSettings):
     def found(self, terms: Any, a: int, b: int | None = None) -> dict[str, float]:
         """Return what is known of the search: recall of approximate lists, error of some rows.
 
+        No recall is given where a search that might have missed some was exact, as of few samples.
         rows_std_error is that of the score as an estimate of the score over all rows.
         """
         details: dict[str, float] = {}
         if self.neighbors == "approx":
-            (need,) = self.needs()  # type: ignore[attr-defined]
-            for model, side in ((a, ""),) if b is None else ((a, "_a"), (b, "_b")):
-                details |= _recall(terms.graph(model, graph_of(need)).recall, side)
+            graph = graph_of(self.needs()[0])  # type: ignore[attr-defined]
+            sides = ((a, ""),) if b is None else ((a, "_a"), (b, "_b"))
+            recalls = [(side, terms.graph(model, graph).recall) for model, side in sides]
+            if any(recall is not None for _, recall in recalls):
+                for side, recall in recalls:
+                    details |= _recall(recall, side)
         if self.sampled(terms):
             rows = self.influence(terms, a, b)  # type: ignore[arg-type]
             if rows is not None:

@@ -84,7 +84,8 @@ def compare(
     neighbors : "exact" or "approx"
         "approx" searches faster and may miss some neighbours: each score's details have the
         recall of both models, estimated from exact lists of some rows, with its interval. For the
-        metrics that allow it and say nothing of their own; a warning names the others.
+        metrics that allow it and say nothing of their own; a warning names the others. Few samples
+        are searched exactly all the same, and have no recall.
     rows : int, optional
         Exact neighbours and ranks of a seeded sample of so many rows alone, the same for all
         models, among all samples. A mean over rows is then without bias that of all rows, a
@@ -309,7 +310,12 @@ def _search_facts(
                 f"(seed {column.metric.seed})"
             )
         elif getattr(column.metric, "neighbors", "exact") == "approx":
-            facts[column.label] = f"approximate, {_least_recall(details)}"
+            approximate = any(name.startswith("recall") for name in details)
+            facts[column.label] = (
+                f"approximate, {_least_recall(details)}"
+                if approximate
+                else "exact, as there are so few samples"
+            )
         elif column.label in all_pairs:
             facts[column.label] = f"exact, of all rows: {all_pairs[column.label]}"
     approximate = any(text.startswith("approximate") for text in facts.values())
