@@ -60,10 +60,6 @@ class ArrayBackend:
             n_all=None if rows is None else int(X.shape[0]),
         )
 
-    def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 6) -> Graph:
-        # The reference approximates nothing.
-        return self.knn_exact(X, k=k, distance=distance)
-
     def moments(self, X: Any, Y: Any) -> Moments:
         xp = array_namespace(X, Y)
         X, Y = xp.astype(X, xp.float64), xp.astype(Y, xp.float64)
