@@ -96,12 +96,13 @@ def spectral(n, decay):
     return (rng.standard_normal((n, D)) * np.arange(1, D + 1) ** -decay).astype(np.float32)
 
 
-def blocked_floor(X):
-    """The product X X', 2,000 rows at a time, and nothing else."""
+def blocked_floor(X, n_rows=None):
+    """The product of all or the first n_rows of X with X', 2,000 rows at a time, nothing else."""
     from scipy.linalg.blas import sgemm
 
     transposed = np.asfortranarray(X.T)
-    blocks = [np.asfortranarray(X[i : i + 2000].T) for i in range(0, len(X), 2000)]
+    n_rows = n_rows or len(X)
+    blocks = [np.asfortranarray(X[i : i + 2000][: n_rows - i].T) for i in range(0, n_rows, 2000)]
     out = np.empty((len(X), len(X[:2000])), np.float32, order="F")
 
     def run():
@@ -164,3 +165,45 @@ def test_faiss_index_flat_l2_large(spectrum, n_threads, timed, sized):
         warmup=False,
     )
     check(X, 25, indices[:, 1:], np.sqrt(squares[:, 1:]), 1e-3)
+
+
+# ---- some rows ---------------------------------------------------------------------------
+
+
+def rows_group(n, spectrum):
+    return f"knn_exact {n // 5} rows of n={n} d={D} k=25 spectrum={spectrum}"
+
+
+@pytest.mark.parametrize("spectrum", SPECTRA)
+def test_ours_some_rows(spectrum, n_threads, timed, native, sized):
+    n = sized(LARGE)
+    X = spectral(n, SPECTRA[spectrum])
+    rows = np.sort(np.random.default_rng(5).choice(n, n // 5, replace=False))
+    run = native(n_threads)
+    graph = timed(
+        "ours",
+        rows_group(n, spectrum),
+        lambda: run.knn_exact(X, k=25, distance="l2", rows=rows),
+        n_threads=n_threads,
+        rounds=2,
+        warmup=False,
+    )
+    looked_at = np.arange(0, len(rows), max(1, len(rows) // 50))
+    expected, distances = dense_neighbors(X, rows[looked_at], 25)
+    assert_array_equal(graph.indices[looked_at], expected)
+    assert_allclose(graph.distances[looked_at], distances, rtol=1e-13)
+
+
+@pytest.mark.parametrize("spectrum", SPECTRA)
+def test_floor_sgemm_some_rows(spectrum, n_threads, timed, sized):
+    n = sized(LARGE)
+    X = spectral(n, SPECTRA[spectrum])
+    product = timed(
+        "floor",
+        rows_group(n, spectrum),
+        blocked_floor(X, n // 5),
+        n_threads=n_threads,
+        rounds=2,
+        warmup=False,
+    )
+    assert_allclose(product[:, -1], X.astype(np.float64) @ X[n // 5 - 1], rtol=1e-3, atol=1e-2)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from consilience.metrics import METRICS, PRESETS
+from consilience.metrics._graph import SearchSettings
 from consilience.metrics._registry import Registered
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,9 +54,18 @@ def measures(metric: Registered) -> str:
     return metric.summary.removesuffix(".").replace("|", "\\|")
 
 
+def searches(metric: Registered) -> str:
+    """Return how neighbours may be found but exactly and of all rows, by default settings."""
+    settings = metric.settings_type()
+    if not isinstance(settings, SearchSettings):
+        return ""
+    words = {"rows": settings.why_all_rows, "approx": settings.why_exact}
+    return ", ".join(word for word, why_not in words.items() if why_not is None)
+
+
 def full_table() -> str:
     """Return one row per metric, with all its claims."""
-    head = ("metric", "what it measures", "between", "range", "unchanged by", "null")
+    head = ("metric", "what it measures", "between", "range", "unchanged by", "null", "search")
     rows = [
         (
             f"`{name}`",
@@ -64,6 +74,7 @@ def full_table() -> str:
             bounds(metric),
             unchanged_by(metric),
             metric.null,
+            searches(metric),
         )
         for name, metric in sorted(METRICS.items())
     ]

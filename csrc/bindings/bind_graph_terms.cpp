@@ -8,9 +8,10 @@ namespace consilience {
 void bind_graph_terms(py::module_& m) {
   m.def(
       "edge_values",
-      [](const py::array& X, const IndexMatrix& indices, const Vector& origin, int n_threads) {
+      [](const py::array& X, const IndexMatrix& indices, const Vector& origin,
+         const std::optional<Indices>& rows, int n_threads) {
         const Embedding set = embedding(X, "X");
-        const NeighborLists graph = neighbor_lists(indices, set.n_samples, "indices");
+        const NeighborLists graph = neighbor_lists(indices, rows, set.n_samples, "indices");
         require(origin.size() == set.n_features, "`origin` must have one entry per feature");
         const Run run = run_on(n_threads);
         Matrix values({graph.n_rows, graph.k});
@@ -22,7 +23,7 @@ void bind_graph_terms(py::module_& m) {
         return values;
       },
       "X"_a.noconvert(), "indices"_a.noconvert(), "origin"_a.noconvert(), py::kw_only(),
-      "n_threads"_a);
+      "rows"_a.noconvert() = py::none(), "n_threads"_a);
 
   m.def(
       "graph_terms",
@@ -51,9 +52,10 @@ void bind_graph_terms(py::module_& m) {
   m.def(
       "overlap_terms",
       [](const IndexMatrix& indices_x, const IndexMatrix& indices_y, const std::optional<Matrix>& e,
-         const std::optional<Matrix>& f, int n_threads) {
-        const NeighborLists x = neighbor_lists(indices_x, indices_x.shape(0), "indices_x");
-        const NeighborLists y = neighbor_lists(indices_y, x.n_rows, "indices_y");
+         const std::optional<Matrix>& f, const std::optional<index_t>& n_samples, int n_threads) {
+        const index_t n_rows = indices_x.shape(0), n = n_samples.value_or(n_rows);
+        const NeighborLists x = neighbor_lists(indices_x, n_rows, n, "indices_x");
+        const NeighborLists y = neighbor_lists(indices_y, n_rows, n, "indices_y");
         const double* e_data = edge_data(e, indices_x, "e");
         const double* f_data = edge_data(f, indices_y, "f");
         const Run run = run_on(n_threads);
@@ -68,14 +70,14 @@ void bind_graph_terms(py::module_& m) {
         return py::make_tuple(overlap, products);
       },
       "indices_x"_a.noconvert(), "indices_y"_a.noconvert(), "e"_a.noconvert().none(true),
-      "f"_a.noconvert().none(true), py::kw_only(), "n_threads"_a);
+      "f"_a.noconvert().none(true), py::kw_only(), "n_samples"_a = py::none(), "n_threads"_a);
 
   m.def(
       "lists_within",
-      [](const IndexMatrix& indices, const IndexMatrix& group, index_t k, int n_threads) {
-        const NeighborLists graph = neighbor_lists(indices, indices.shape(0), "indices");
-        require(group.ndim() == 1 && group.shape(0) == graph.n_rows,
-                "`group` must be of shape (n_samples,)");
+      [](const IndexMatrix& indices, const Indices& group, index_t k,
+         const std::optional<Indices>& rows, int n_threads) {
+        require(group.ndim() == 1, "`group` must be of shape (n_samples,)");
+        const NeighborLists graph = neighbor_lists(indices, rows, group.size(), "indices");
         require(1 <= k && k <= graph.k, "`k` must be in [1, the k of the graph]");
         const Run run = run_on(n_threads);
         py::array_t<index_t> places({graph.n_rows, k});
@@ -86,14 +88,17 @@ void bind_graph_terms(py::module_& m) {
         }
         return places;
       },
-      "indices"_a.noconvert(), "group"_a.noconvert(), py::kw_only(), "k"_a, "n_threads"_a);
+      "indices"_a.noconvert(), "group"_a.noconvert(), py::kw_only(), "k"_a,
+      "rows"_a.noconvert() = py::none(), "n_threads"_a);
 
   m.def(
       "list_terms",
       [](const IndexMatrix& indices_x, const IndexMatrix& indices_y, bool cycle, bool lcs,
-         bool edit, int n_threads) {
-        const NeighborLists x = neighbor_lists(indices_x, indices_x.shape(0), "indices_x");
-        const NeighborLists y = neighbor_lists(indices_y, x.n_rows, "indices_y");
+         bool edit, const std::optional<index_t>& n_samples, int n_threads) {
+        const index_t n_rows = indices_x.shape(0), n = n_samples.value_or(n_rows);
+        const NeighborLists x = neighbor_lists(indices_x, n_rows, n, "indices_x");
+        const NeighborLists y = neighbor_lists(indices_y, n_rows, n, "indices_y");
+        require(!cycle || n == n_rows, "`cycle` takes the lists of all samples");
         const Run run = run_on(n_threads);
         const auto make = [&](bool wanted) { return Vector(wanted ? x.n_rows : 0); };
         Vector cycles = make(cycle), lengths = make(lcs), edits = make(edit);
@@ -107,7 +112,7 @@ void bind_graph_terms(py::module_& m) {
         return py::make_tuple(cycles, lengths, edits);
       },
       "indices_x"_a.noconvert(), "indices_y"_a.noconvert(), py::kw_only(), "cycle"_a, "lcs"_a,
-      "edit"_a, "n_threads"_a);
+      "edit"_a, "n_samples"_a = py::none(), "n_threads"_a);
 
   m.def(
       "list_draws",

@@ -51,12 +51,37 @@ inline bool all_within(const IndexMatrix& indices, index_t n) {
   return within;
 }
 
-// Neighbour lists of n samples; every index is checked, since kernels follow them.
-inline NeighborLists neighbor_lists(const IndexMatrix& indices, index_t n, const char* name) {
-  require(indices.ndim() == 2 && indices.shape(0) == n && indices.shape(1) > 0,
-          std::string("`") + name + "` must be of shape (n_samples, k)");
+// Which of n samples: ascending, so that each is named once.
+inline void require_rows(const Indices& rows, index_t n) {
+  require(rows.ndim() == 1 && rows.size() > 0, "`rows` must be a non-empty vector");
+  require(all_within(rows, n), "`rows` points outside");
+  for (index_t r = 1; r < rows.size(); ++r) {
+    require(rows.at(r - 1) < rows.at(r), "`rows` must be ascending");
+  }
+}
+
+// Neighbour lists of n_rows of n samples; every index is checked, since kernels follow them.
+inline NeighborLists neighbor_lists(const IndexMatrix& indices, index_t n_rows, index_t n,
+                                    const char* name) {
+  require(indices.ndim() == 2 && indices.shape(0) == n_rows && indices.shape(1) > 0,
+          std::string("`") + name + "` must be of shape (n_rows, k)");
   require(all_within(indices, n), std::string("`") + name + "` points outside");
-  return {indices.data(), n, indices.shape(1)};
+  return {indices.data(), n_rows, indices.shape(1), nullptr, n};
+}
+
+// Of all samples.
+inline NeighborLists neighbor_lists(const IndexMatrix& indices, index_t n, const char* name) {
+  return neighbor_lists(indices, n, n, name);
+}
+
+// Of all samples, or of those that `rows` says.
+inline NeighborLists neighbor_lists(const IndexMatrix& indices, const std::optional<Indices>& rows,
+                                    index_t n, const char* name) {
+  if (!rows) return neighbor_lists(indices, n, name);
+  require_rows(*rows, n);
+  NeighborLists lists = neighbor_lists(indices, rows->size(), n, name);
+  lists.rows = rows->data();
+  return lists;
 }
 
 // Which of n samples: ascending, so that each is named once.

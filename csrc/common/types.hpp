@@ -24,8 +24,11 @@ struct Embedding {
 struct NeighborLists {
   const index_t* indices;
   index_t n_rows, k;
+  const index_t* rows = nullptr;  // which samples the lists are of; null: all, in their order
+  index_t n_samples = n_rows;
 
   const index_t* row(index_t i) const { return indices + i * k; }
+  index_t sample(index_t i) const { return rows ? rows[i] : i; }
 };
 
 }  // namespace consilience

@@ -120,7 +120,7 @@ void edge_values(const Embedding& X, const NeighborLists& graph, const double* o
                  const Run& run, double* values) {
   for_all_rows(graph.n_rows, run, [&](index_t i, int) {
     for (index_t s = 0; s < graph.k; ++s) {
-      values[i * graph.k + s] = shifted_inner_product(X, i, graph.row(i)[s], origin);
+      values[i * graph.k + s] = shifted_inner_product(X, graph.sample(i), graph.row(i)[s], origin);
     }
   });
 }
@@ -153,7 +153,7 @@ void graph_terms(const NeighborLists& graph_x, const NeighborLists& graph_y, con
 
 void overlap_terms(const NeighborLists& graph_x, const NeighborLists& graph_y, const double* e,
                    const double* f, const Run& run, index_t* overlap, double* products) {
-  std::vector<Places> places(run.n_threads, Places(graph_x.n_rows));
+  std::vector<Places> places(run.n_threads, Places(graph_x.n_samples));
   for_all_rows(graph_x.n_rows, run, [&](index_t i, int worker) {
     Places& place = places[worker];
     place.set(graph_x.row(i), graph_x.k);
@@ -176,7 +176,7 @@ void lists_within(const NeighborLists& graph, const index_t* group, index_t k, c
   for_all_rows(graph.n_rows, run, [&](index_t i, int) {
     index_t found = 0;
     for (index_t s = 0; s < graph.k && found < k; ++s) {
-      if (group[graph.row(i)[s]] == group[i]) places[i * k + found++] = s;
+      if (group[graph.row(i)[s]] == group[graph.sample(i)]) places[i * k + found++] = s;
     }
     for (; found < k; ++found) places[i * k + found] = -1;
   });
@@ -185,7 +185,7 @@ void lists_within(const NeighborLists& graph, const index_t* group, index_t k, c
 void list_terms(const NeighborLists& graph_x, const NeighborLists& graph_y, const Run& run,
                 const ListTerms& out) {
   const index_t n = graph_x.n_rows;
-  std::vector<Places> places(run.n_threads, Places(n));
+  std::vector<Places> places(run.n_threads, Places(graph_x.n_samples));
   std::vector<std::vector<index_t>> scratch(run.n_threads);
   for_all_rows(n, run, [&](index_t i, int worker) {
     const index_t *x = graph_x.row(i), *y = graph_y.row(i);

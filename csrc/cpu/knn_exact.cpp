@@ -71,23 +71,27 @@ class Search {
         lists_(options.rows ? options.n_rows : X.n_samples, options.k) {
     Centered<float> set = centered<float>(X, run);
     std::iota(order_.begin(), order_.end(), index_t{0});
+    Prefix prefix{};
     if (options.n_axes > 0) {
-      Prefix prefix = project(set, options.axes, options.n_axes, run);
+      prefix = project(set, options.axes, options.n_axes, run);
       order_ = tree_order(prefix, kernel_.cols, block_);
       set = reordered(set, order_, run);
       prefix = reordered(prefix, order_);
+    }
+    for (index_t i = 0; i < n(); ++i) {
+      if (row_of(order_[i]) >= 0) wanted_.push_back(i);
+    }
+    if (options.n_axes > 0) {
+      pack(prefix.rows.data(), prefix.width);
       if (options.distance == Distance::l2) {
         boxes_ = std::make_unique<Boxes>(prefix, kernel_.cols);
+        wanted_boxes_ = std::make_unique<Boxes>(reordered(prefix, wanted_), kernel_.cols);
       }
-      pack(prefix.rows.data(), prefix.width);
     } else {
       pack(set.rows.data(), set.n_features);
     }
     selection_ = make_selection(std::move(set), options.distance == Distance::ip);
     if (options.n_axes == 0) selection_.set.rows = {};  // the panels hold them
-    for (index_t i = 0; i < n(); ++i) {
-      if (row_of(order_[i]) >= 0) wanted_.push_back(i);
-    }
     if (!all_wanted()) pack_wanted();
     if (options.distance != Distance::ip) return;
     to_means_.resize(n());
@@ -97,7 +101,6 @@ class Search {
   }
 
   void run() {
-    const index_t n_rows = static_cast<index_t>(wanted_.size());
     if (all_wanted()) {
       tournament(
           n(), block_, run_,
@@ -105,9 +108,15 @@ class Search {
           Draw::nearest_first);
       return;
     }
+    const index_t n_rows = n_lists(), n_blocks = (n() + block_ - 1) / block_;
+    const auto n_rounds = static_cast<index_t>(std::bit_ceil(static_cast<std::uint64_t>(n_blocks)));
     parallel_for((n_rows + block_ - 1) / block_, run_, [&](index_t task, int) {
       const index_t start = task * block_, stop = std::min(n_rows, start + block_);
-      for (index_t column = 0; column < n(); column += block_) {
+      // Blocks next to their own in the tree first, as they set the thresholds.
+      const index_t home = wanted_[start + (stop - start) / 2] / block_;
+      for (index_t round = 0; round < n_rounds; ++round) {
+        const index_t column = (home ^ round) * block_;
+        if (column >= n()) continue;
         meet({start, stop, column, std::min(n(), column + block_)}, *wanted_panels_, false);
       }
     });
@@ -168,15 +177,14 @@ class Search {
   // Rows of `left` meet columns: all products that may matter to a row, or with `both` to a column.
   void meet(const TileRange& t, const Panels& left, bool both) {
     const index_t rows = kernel_.rows, cols = kernel_.cols;
-    const bool boxed = boxes_ && all_wanted();
     std::vector<double> row_reach, col_reach;
-    if (boxed) {
+    if (boxes_) {
       row_reach = reaches(t.row_start, t.row_stop);
-      col_reach = reaches(t.col_start, t.col_stop);
+      if (both) col_reach = reaches(t.col_start, t.col_stop);
     }
     const auto panels_meet = [&](index_t i, index_t j) {
-      if (boxed) {
-        const double gap = boxes_->squared_gap(i / cols, j / cols);
+      if (boxes_) {
+        const double gap = wanted_boxes_->squared_gap(i / cols, *boxes_, j / cols);
         const bool rows_reach = gap <= row_reach[(i - t.row_start) / cols];
         const bool cols_reach = both && gap <= col_reach[(j - t.col_start) / cols];
         if (!rows_reach && !cols_reach) return;
@@ -203,7 +211,7 @@ class Search {
     for (index_t first = start; first < stop; first += kernel_.cols) {
       double reach = 0.0;
       for (index_t i = first; i < std::min(stop, first + kernel_.cols); ++i) {
-        const double norm2 = selection_.set.squared_norms[i];
+        const double norm2 = selection_.set.squared_norms[position(i)];
         reach = std::max(reach, 2.0 * static_cast<double>(lists_.threshold(i)) + norm2);
       }
       out.push_back(reach);
@@ -266,7 +274,7 @@ class Search {
   std::vector<index_t> order_;   // sample at each position
   std::vector<index_t> wanted_;  // positions of the rows that want neighbours, ascending
   std::unique_ptr<Panels> panels_, wanted_panels_;
-  std::unique_ptr<Boxes> boxes_;
+  std::unique_ptr<Boxes> boxes_, wanted_boxes_;
   Selection selection_;
   CandidateLists lists_;
   std::vector<double> to_means_;

@@ -134,8 +134,9 @@ Centered<float> reordered(const Centered<float>& set, const std::vector<index_t>
 }
 
 Prefix reordered(const Prefix& prefix, const std::vector<index_t>& order) {
-  Prefix out{prefix.n_samples, prefix.width, std::vector<float>(prefix.rows.size())};
-  for (index_t i = 0; i < prefix.n_samples; ++i) {
+  const index_t n = static_cast<index_t>(order.size());
+  Prefix out{n, prefix.width, std::vector<float>(n * prefix.width)};
+  for (index_t i = 0; i < n; ++i) {
     std::copy_n(prefix.row(order[i]), prefix.width, out.rows.data() + i * prefix.width);
   }
   return out;
@@ -156,9 +157,9 @@ Boxes::Boxes(const Prefix& prefix, index_t size) : n_axes_(std::min(prefix.width
   }
 }
 
-double Boxes::squared_gap(index_t a, index_t b) const {
+double Boxes::squared_gap(index_t a, const Boxes& other, index_t b) const {
   const float *low_a = low_.data() + a * n_axes_, *high_a = high_.data() + a * n_axes_;
-  const float *low_b = low_.data() + b * n_axes_, *high_b = high_.data() + b * n_axes_;
+  const float *low_b = other.low_.data() + b * n_axes_, *high_b = other.high_.data() + b * n_axes_;
   float sum = 0.0f;
   for (index_t f = 0; f < n_axes_; ++f) {
     const float gap = std::max(0.0f, std::max(low_a[f] - high_b[f], low_b[f] - high_a[f]));

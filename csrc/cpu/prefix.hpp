@@ -32,8 +32,8 @@ Prefix reordered(const Prefix& prefix, const std::vector<index_t>& order);
 class Boxes {
  public:
   Boxes(const Prefix& prefix, index_t size);
-  // A lower bound of the squared distance of any row of box a to any row of box b.
-  double squared_gap(index_t a, index_t b) const;
+  // A lower bound of the squared distance of any row of box a to any row of box b of another.
+  double squared_gap(index_t a, const Boxes& other, index_t b) const;
 
  private:
   index_t n_axes_;

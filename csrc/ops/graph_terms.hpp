@@ -5,6 +5,9 @@
 
 namespace consilience {
 
+// Lists may be of some samples alone, the same in both graphs (NeighborLists::rows), but for what
+// reads other rows than i: columns, reciprocal, cycle and all draws.
+
 // A value for every edge of a neighbour graph, (n, k):
 //   values[i, s] = sum_f x_if (x_jf - origin_f),  j = indices[i, s].
 // With origin = the column means this is the row-centred kernel of CKNNA; with 0 the plain one.

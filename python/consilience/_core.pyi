@@ -71,7 +71,14 @@ def moments(
 ) -> list[_Floats]: ...
 def moments_bytes(n_samples: int, n_features: int, n_sets: int) -> int: ...
 def column_means(X: _Set, *, n_threads: int) -> _Floats: ...
-def edge_values(X: _Set, indices: _Indices, origin: _Floats, *, n_threads: int) -> _Floats: ...
+def edge_values(
+    X: _Set,
+    indices: _Indices,
+    origin: _Floats,
+    *,
+    rows: _Indices | None = None,
+    n_threads: int,
+) -> _Floats: ...
 def graph_terms(
     indices_x: _Indices,
     indices_y: _Indices,
@@ -86,9 +93,12 @@ def overlap_terms(
     e: _Floats | None,
     f: _Floats | None,
     *,
+    n_samples: int | None = None,
     n_threads: int,
 ) -> tuple[_Indices, _Floats]: ...
-def lists_within(indices: _Indices, group: _Indices, *, k: int, n_threads: int) -> _Indices: ...
+def lists_within(
+    indices: _Indices, group: _Indices, *, k: int, rows: _Indices | None = None, n_threads: int
+) -> _Indices: ...
 def list_terms(
     indices_x: _Indices,
     indices_y: _Indices,
@@ -96,6 +106,7 @@ def list_terms(
     cycle: bool,
     lcs: bool,
     edit: bool,
+    n_samples: int | None = None,
     n_threads: int,
 ) -> tuple[_Floats, _Floats, _Floats]: ...
 def list_draws(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from consilience._validate import Embedding, as_embeddings, check_choice
 from consilience.backends import Backend, Channel, PairTable, select
-from consilience.backends.base import sampled_pairs
+from consilience.backends.base import sampled_pairs, sampled_rows
 from consilience.inference.blocks import Block, block_samples
 from consilience.inference.permutation import of_ranks
 from consilience.needs import (
@@ -35,6 +35,7 @@ from consilience.terms import (
     MantelTerms,
     PairSums,
     RankTerms,
+    Shared,
 )
 from consilience.views import prepare
 
@@ -107,9 +108,23 @@ class Terms:
         (full,) = _widest(g for g in self._graph_needs() if _same_but_k(g, need))
         widest = self._once(
             ("widest graph", a, full),
-            lambda: self.ops.knn_exact(self.values(a, full.view), k=full.k, distance=full.distance),
+            lambda: self._search(self.values(a, full.view), full),
         )
         return self._once(("graph", a, need), lambda: widest.nearest(need.k))  # type: ignore[no-any-return]
+
+    def _search(self, X: Any, need: GraphNeed) -> Graph:
+        if need.method == "approx":
+            return self.ops.knn_approx(X, k=need.k, distance=need.distance, seed=need.seed)
+        return self.ops.knn_exact(X, k=need.k, distance=need.distance, rows=self.rows(need))
+
+    def rows(self, need: GraphNeed) -> Indices | None:
+        """Return the samples whose neighbours are found, ascending; None if those of all are."""
+        if need.rows is None or need.rows >= self.n_samples:
+            return None
+        return self._once(  # type: ignore[no-any-return]
+            ("rows", need.rows, need.seed),
+            lambda: sampled_rows(self.n_samples, need.rows, need.seed),
+        )
 
     def steps(self) -> Iterator[Step]:
         """Yield the work that `needs` ask for, so that it can be done in order and watched.
@@ -124,7 +139,7 @@ class Terms:
             for m in models:
                 yield Step(
                     f"neighbours of {self.name(m)}",
-                    square * self.dims(m),
+                    self._search_cost(graph) * self.dims(m),
                     partial(self._graph_and_edges, m, graph),
                 )
         channels = self._channels()
@@ -143,12 +158,20 @@ class Terms:
                 cost = 2.0 * self.n_samples * products
                 yield Step("moments", cost, partial(self.moments, *self.pairs[0], need))
         for graph in _widest(n.graph for n in self.needs if isinstance(n, RankNeed)):
+            entries = self._search_cost(graph)
             for source, target in {b: (a, b) for a, b in self.pairs}.values():
                 yield Step(
                     f"ranks in {self.name(target)}",
-                    square * (self.dims(target) + 300),
+                    entries * (self.dims(target) + 300),
                     partial(self.rank_sums, source, target, RankNeed(graph)),
                 )
+
+    def _search_cost(self, need: GraphNeed) -> float:
+        """Return about how many distances a search computes."""
+        n = float(self.n_samples)
+        if need.method == "approx":
+            return n * min(n, 50.0 * need.k)
+        return n * (n if need.rows is None else min(n, need.rows))
 
     def _graph_needs(self) -> Iterable[GraphNeed]:
         for need in self.needs:
@@ -192,14 +215,18 @@ class Terms:
             lambda: self.ops.edge_values(self.values(a, view), loops, centered=False)[:, 0],
         )
 
-    def graph_terms(self, a: int, b: int, need: GraphNeed | EdgeNeed) -> GraphTerms:
-        """Return sums over the edges that the graphs of a and b share."""
+    def graph_terms(self, a: int, b: int, need: GraphNeed | EdgeNeed) -> GraphTerms | Shared:
+        """Return sums over the edges that the graphs of a and b share, of all rows or some."""
         graph = need.graph if isinstance(need, EdgeNeed) else need
         e, f = (self.edges(m, need) if isinstance(need, EdgeNeed) else None for m in (a, b))
-        return self._once(  # type: ignore[no-any-return]
-            ("graph_terms", a, b, need),
-            lambda: self.ops.graph_terms(self.graph(a, graph), self.graph(b, graph), e, f),
-        )
+
+        def make() -> GraphTerms | Shared:
+            x, y = self.graph(a, graph), self.graph(b, graph)
+            if x.rows is None:
+                return self.ops.graph_terms(x, y, e, f)
+            return Shared(*self.ops.overlap_terms(x, y, e, f))
+
+        return self._once(("graph_terms", a, b, need), make)  # type: ignore[no-any-return]
 
     def list_terms(self, a: int, b: int, need: GraphNeed, **wanted: bool) -> ListTerms:
         """Return comparisons of the ordered neighbour lists of a and b."""
@@ -323,7 +350,7 @@ class Terms:
         return self.ops.joint_nearest(sets, [(models.index(a), models.index(b)) for a, b in pairs])
 
     def rank_sums(self, a: int, b: int, need: RankNeed) -> Floats:
-        """Return, per sample, the sum of the ranks in b of its first k neighbours in a."""
+        """Return, per row, the sum of the ranks in b of its first k neighbours in a."""
         ks = self._once(("rank ks", need), lambda: self._rank_ks(need))
         sources = self._once(("rank sources", b), lambda: self._rank_sources(b))
         return self.ranks(b, need).sums[sources.index(a), :, ks.index(need.graph.k)]
@@ -333,13 +360,15 @@ class Terms:
         (widest,) = self._once(
             ("rank graph", need), lambda: _widest(other.graph for other in self._alike(need))
         )
+        rows = self.rows(widest)
         return self._once(  # type: ignore[no-any-return]
             ("ranks", b, widest),
             lambda: self.ops.rank_counts(
                 self.values(b, widest.view),
                 [self.graph(x, widest) for x in self._rank_sources(b)],
                 self._rank_ks(need),
-                sample=block_samples(self.n_samples) if self.nulls else None,
+                rows=rows,
+                sample=block_samples(self.n_samples) if self.nulls and rows is None else None,
             ),
         )
 
@@ -406,16 +435,16 @@ class Step:
 
 
 def _same_but_k(a: GraphNeed, b: GraphNeed) -> bool:
-    return a.view == b.view and a.distance == b.distance
+    return replace(a, k=b.k) == b
 
 
 def _widest(graphs: Iterable[GraphNeed]) -> list[GraphNeed]:
     """Return the graphs without those that are the first neighbours of another."""
-    widest: dict[tuple[View, str], GraphNeed] = {}
+    widest: dict[GraphNeed, GraphNeed] = {}
     for graph in graphs:
-        known = widest.setdefault((graph.view, graph.distance), graph)
-        if graph.k > known.k:
-            widest[graph.view, graph.distance] = graph
+        alike = replace(graph, k=0)
+        if graph.k > widest.setdefault(alike, graph).k:
+            widest[alike] = graph
     return list(widest.values())
 
 

@@ -5,25 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from consilience.needs import EdgeNeed, GraphNeed
-from consilience.terms import Floats, Graph, Indices, ListTerms
+from consilience.terms import Floats, Graph, Indices, ListTerms, Shared
 
 if TYPE_CHECKING:
     from consilience._evaluate import Terms
 
 
 T = TypeVar("T")
-
-
-class Shared(NamedTuple):
-    """What of `GraphTerms` row scores are made of, each (n_samples,)."""
-
-    overlap: Indices
-    products: Floats
 
 
 def wide_enough(k: int, n_samples: int) -> int:
@@ -37,13 +30,15 @@ def wide_enough(k: int, n_samples: int) -> int:
 class Halved:
     """What `Terms` gives of graphs, for two halves at once that do not know of each other.
 
-    Lists come from the wide lists of `terms`; a row that holds too few of its own half, about
-    one in a thousand, is filled with others of that half at random, along edges of value 0.
+    Rows are those of the graphs, all samples or some. Lists come from the wide lists of `terms`; a
+    row that holds too few of its own half, about one in a thousand, is filled with others of that
+    half at random, along edges of value 0.
     """
 
     def __init__(self, terms: Terms, in_second: Indices, seed: int) -> None:
         self._terms, self._half, self._seed = terms, in_second, seed
         self.n_samples, self.ops, self.name = terms.n_samples, terms.ops, terms.name
+        self.rows = terms.rows
         self._cache: dict[Hashable, Any] = {}
 
     def graph(self, m: int, need: GraphNeed) -> Graph:
@@ -100,11 +95,12 @@ class Halved:
         rng = np.random.default_rng([self._seed, m])
         for i in np.flatnonzero(places[:, -1] < 0):
             filled = places[i] < 0
-            others = np.setdiff1d(np.flatnonzero(self._half == self._half[i]), wide.indices[i])
-            others = np.setdiff1d(others, [i])
+            sample = i if wide.rows is None else wide.rows[i]
+            own_half = np.flatnonzero(self._half == self._half[sample])
+            others = np.setdiff1d(np.setdiff1d(own_half, wide.indices[i]), [sample])
             indices[i, filled] = rng.choice(others, int(filled.sum()), replace=False)
             distances[i, filled] = wide.distances[i, -1]
-        return Graph(indices, distances)
+        return Graph(indices, distances, rows=wide.rows, n_all=wide.n_all)
 
 
 def _chosen(values: Any, places: Indices) -> Any:

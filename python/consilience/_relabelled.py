@@ -122,7 +122,9 @@ class Relabelled:
         return np.asarray(self.ops.joint_nearest(sets, [(0, 1)])[0])
 
     def rank_sums(self, a: int, b: int, need: RankNeed) -> Floats:
-        """Return, per sample, the sum of the ranks in b of its first k neighbours in a."""
+        """Return, per row, the sum of the ranks in b of its first k neighbours in a."""
         graph = self.graph(a, need.graph)
-        ranks = self.ops.rank_counts(self.values(b, need.graph.view), [graph], [need.graph.k])
+        ranks = self.ops.rank_counts(
+            self.values(b, need.graph.view), [graph], [need.graph.k], rows=graph.rows
+        )
         return ranks.sums[0, :, 0]

@@ -26,6 +26,14 @@ REPORTS = ("numpy", "scipy", "torch", "rdkit", "transformers", "onnxruntime", "c
 FILE = click.Path(path_type=Path)
 
 
+def _searching(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of how neighbours are found."""
+    rows = click.option("--rows", type=int, help="Score a random sample of so many rows.")
+    methods = click.Choice(["exact", "approx"])
+    neighbors = click.option("--neighbors", type=methods, default="exact", show_default=True)
+    return neighbors(rows(command))
+
+
 def _installed(package: str) -> str | None:
     try:
         return version(package)
@@ -64,6 +72,7 @@ def main(debug: bool) -> None:
 @click.argument("y", type=FILE)
 @click.option("--metrics", default="cknna,cka,dcor", show_default=True, help="Names, by commas.")
 @click.option("--k", type=int, help="Neighbours, for the metrics that have them.")
+@_searching
 @click.option("--backend", default="auto", show_default=True)
 @click.option("--threads", type=int, help="All cores by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -72,6 +81,8 @@ def score(
     y: Path,
     metrics: str,
     k: int | None,
+    neighbors: str,
+    rows: int | None,
     backend: str,
     threads: int | None,
     as_json: bool,
@@ -79,13 +90,16 @@ def score(
     """Score two embeddings (.npy, .safetensors or a store) of the same samples."""
     chosen = _chosen_metrics(metrics, k)
     (_, X), (_, Y) = _read_all([x, y])
-    options = {"backend": backend, "n_threads": threads}
-    rows = [_score_row(name, settings, X, Y, options) for name, settings in chosen]
+    options: dict[str, Any] = {"backend": backend, "n_threads": threads}
+    if neighbors == "exact" and rows is None:
+        lines = [_score_row(name, settings, X, Y, options) for name, settings in chosen]
+    else:
+        lines = _searched_rows(chosen, X, Y, options | {"neighbors": neighbors, "rows": rows})
     if as_json:
         head = {"x": str(x), "y": str(y), "n_samples": len(X)}
-        click.echo(json.dumps({**head, "scores": rows}, indent=2))
+        click.echo(json.dumps({**head, "scores": lines}, indent=2))
         return
-    click.echo(_table(("metric", "score", "settings"), map(_score_cells, rows)))
+    click.echo(_table(("metric", "score", "settings"), map(_score_cells, lines)))
 
 
 @main.command()
@@ -94,6 +108,7 @@ def score(
 @click.option("--metrics", help="Names, by commas, instead of a preset.")
 @click.option("--k", type=int, help="Neighbours, with --metrics.")
 @click.option("-o", "--output", type=FILE, default=Path("study"), show_default=True)
+@_searching
 @click.option("--backend", default="auto", show_default=True)
 @click.option("--threads", type=int, help="All cores by default.")
 def matrix(
@@ -102,6 +117,8 @@ def matrix(
     metrics: str | None,
     k: int | None,
     output: Path,
+    neighbors: str,
+    rows: int | None,
     backend: str,
     threads: int | None,
 ) -> None:
@@ -114,17 +131,24 @@ def matrix(
     _check_names(files)
     embeddings = dict(_read_all(files))
 
-    from consilience import compare
-
-    how: dict[str, Any] = {"backend": backend, "n_threads": threads, "progress": True}
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        result = compare(embeddings, chosen, preset=preset, **how)
-    for warning in caught:
-        click.echo(f"Note: {warning.message}", err=True)
+    how: dict[str, Any] = {"neighbors": neighbors, "rows": rows, "progress": True}
+    how |= {"backend": backend, "n_threads": threads}
+    result = _compared(embeddings, chosen, preset=preset, **how)
     click.echo(f"wrote {result.save(output / 'matrix.json')}")
     for line in _write_reports(result, output):
         click.echo(line)
+
+
+def _compared(embeddings: dict[str, Any], chosen: Any, **how: Any) -> Any:
+    """Compare, and print what is to be known of it."""
+    from consilience import compare
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = compare(embeddings, chosen, **how)
+    for warning in caught:
+        click.echo(f"Note: {warning.message}", err=True)
+    return result
 
 
 def _write_reports(result: Any, output: Path) -> Iterable[str]:
@@ -207,6 +231,31 @@ def _score_row(
     if hasattr(result, "_asdict"):
         return {**row, **result._asdict()}
     return {**row, "value": float(result)}
+
+
+def _searched_rows(
+    chosen: Sequence[tuple[str, dict[str, Any]]], X: Any, Y: Any, options: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Return scores with what the search leaves unsure: recall, or the error of some rows."""
+    result = _compared({"x": X, "y": Y}, chosen, null=None, intervals=None, **options)
+    found = []
+    for (name, settings), scores in zip(chosen, result.scores.values(), strict=True):
+        search = {key: v for key, v in scores.settings.items() if key in ("neighbors", "rows")}
+        row = {"metric": name, "kind": scores.kind, "settings": settings | search}
+        arrays = {"": scores.values} | {
+            f" {key}": scores.details[key]
+            for key in ("rows_std_error", "recall", "recall_a", "recall_b")
+            if key in scores.details
+        }
+        for key, array in arrays.items():
+            if scores.kind == "single":
+                row |= {f"x{key}": float(array[0]), f"y{key}": float(array[1])}
+            elif scores.kind == "directed":
+                row |= {f"x_to_y{key}": float(array[0, 1]), f"y_to_x{key}": float(array[1, 0])}
+            else:
+                row |= {f"value{key}".removeprefix("value "): float(array[0, 1])}
+        found.append(row)
+    return found
 
 
 def _score_cells(row: dict[str, Any]) -> tuple[str, str, str]:

@@ -8,6 +8,7 @@ from typing import Literal
 Normalize = Literal["none", "l2", "max", "zscore"]
 Distance = Literal["l2", "ip"]
 PairFunction = Literal["distance", "squared", "rbf"]
+Method = Literal["exact", "approx"]
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,18 @@ class View:
 
 @dataclass(frozen=True)
 class GraphNeed:
-    """k nearest neighbours of every sample."""
+    """k nearest neighbours of every sample, or of a seeded sample of them.
+
+    method : whether the search may miss some;  rows : how many samples have lists, all if None;
+    seed : of the search, and of the sample, which is the same for all models
+    """
 
     view: View
     distance: Distance
     k: int
+    method: Method = "exact"
+    rows: int | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The command line: what it prints, and one sentence with an exit code on bad input."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from click.testing import CliRunner
 
 import consilience as cs
 from consilience import store
+from consilience.backends.array import ArrayBackend
 from consilience.cli import ALIASES, main
 from consilience.metrics import METRICS, PRESETS
+from consilience.terms import Recall
 
 
 @pytest.fixture
@@ -80,6 +83,46 @@ def test_k_is_given_only_to_metrics_that_count_neighbours(run, files):
     result = run("score", *files[:2], "--metrics", "cka,mutual_knn", "--k", 7, "--json")
     settings = {row["metric"]: row["settings"] for row in json.loads(result.output)["scores"]}
     assert settings == {"cka": {}, "mutual_knn": {"k": 7}}
+
+
+def test_score_of_some_rows_says_its_error(run, files, arrays):
+    arguments = ["--metrics", "cknna,ii,twonn,dcor", "--rows", 40, "--json"]
+    result = run("score", *files[:2], *arguments)
+    assert result.exit_code == 0, result.output
+    note, brace, body = result.output.partition("{")
+    assert "distance_correlation: it reads all pairs" in note
+    cknna, imbalance, twonn, dcor = json.loads(brace + body)["scores"]
+    X, Y = arrays["a"], arrays["b"]
+    assert cknna["value"] == cs.cknna(X, Y, rows=40)
+    assert cknna["rows_std_error"] > 0
+    assert cknna["settings"] == {"rows": 40}
+    assert (imbalance["x_to_y"], imbalance["y_to_x"]) == cs.information_imbalance(X, Y, rows=40)
+    assert imbalance["x_to_y rows_std_error"] > 0
+    assert twonn["y"] == cs.twonn(Y, rows=40)
+    assert "rows_std_error" not in dcor
+
+
+def test_score_of_approximate_neighbours_says_their_recall(run, files, monkeypatch):
+    def told(self, X, *, k, distance, seed=0):
+        graph = self.knn_exact(X, k=k, distance=distance)
+        return dataclasses.replace(graph, recall=Recall(0.9, 0.8, 0.95, 20, 0.95))
+
+    monkeypatch.setattr(ArrayBackend, "knn_approx", told)
+    arguments = ["--metrics", "mknn,mle", "--neighbors", "approx", "--backend", "array"]
+    result = run("score", *files[:2], *arguments)
+    assert result.exit_code == 0, result.output
+    _, mutual, mle = result.output.splitlines()
+    assert "recall_a 0.9000" in mutual
+    assert "recall_b 0.9000" in mutual
+    assert "neighbors=approx" in mutual
+    assert "x recall 0.9000" in mle
+
+
+def test_matrix_of_some_rows(run, files, tmp_path):
+    result = run("matrix", *files, "--metrics", "mknn", "--rows", 40, "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    m = cs.load(tmp_path / "out" / "matrix.json")
+    assert m.provenance["neighbors"] == {"mutual_knn": "exact, of 40 of 60 rows (seed 0)"}
 
 
 def test_every_alias_names_a_metric():

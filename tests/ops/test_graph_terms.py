@@ -156,9 +156,71 @@ def test_lists_within_hold_the_first_of_the_own_group(ops, sets, rng):
 
 
 @pytest.mark.parametrize(
-    ("k", "size", "message"), [(0, 30, "`k`"), (4, 30, "`k`"), (2, 29, "group")]
+    ("k", "size", "message"), [(0, 30, "`k`"), (4, 30, "`k`"), (2, 29, "indices")]
 )
 def test_lists_within_reject_a_bad_argument(sets, k, size, message):
     indices = native().knn_exact(sets[0][:30], k=3, distance="l2").indices
     with pytest.raises(ValueError, match=message):
         _core.lists_within(indices, np.zeros(size, np.int64), k=k, n_threads=1)
+
+
+ROWS = np.array([0, 3, 4, 40, 41, 95, 96])
+
+
+@pytest.mark.parametrize("rows", [ROWS, np.array([50])])
+def test_lists_of_some_rows_are_read_as_those_rows(ops, sets, rng, rows):
+    X, Y, _ = sets
+    whole = [ops.knn_exact(Z, k=9, distance="l2") for Z in (X, Y)]
+    x, y = (ops.knn_exact(Z, k=9, distance="l2", rows=rows) for Z in (X, Y))
+    assert (x.n_samples, x.k, len(x.indices)) == (97, 9, len(rows))
+    e = ops.edge_values(X, x, centered=True)
+    assert_allclose(e, ops.edge_values(X, whole[0], centered=True)[rows], rtol=1e-12)
+    f = rng.standard_normal((97, 9))
+    all_e = np.zeros((97, 9))
+    all_e[rows] = e
+    for found, expected in zip(
+        ops.overlap_terms(x, y, e, np.ascontiguousarray(f[rows])),
+        ops.overlap_terms(*whole, all_e, f),
+        strict=True,
+    ):
+        assert_allclose(found, expected[rows], rtol=1e-12, atol=1e-12)
+    lists, expected = (ops.list_terms(*pair, lcs=True, edit=True) for pair in ((x, y), whole))
+    assert_array_equal(lists.lcs, expected.lcs[rows])
+    assert_array_equal(lists.edit, expected.edit[rows])
+    group = rng.integers(0, 3, 97)
+    assert_array_equal(ops.lists_within(x, group, 4), ops.lists_within(whole[0], group, 4)[rows])
+
+
+def test_what_reads_other_rows_too_refuses_lists_of_some(ops, sets):
+    x, y = (ops.knn_exact(Z, k=9, distance="l2", rows=ROWS) for Z in sets[:2])
+    orders = np.arange(97)[None, :]
+    for read in (
+        lambda: ops.graph_terms(x, y, None, None),
+        lambda: ops.list_terms(x, y, cycle=True),
+        lambda: ops.list_draws(x, y, orders, jaccard=True),
+        lambda: ops.mantel_terms(x, None),
+        lambda: ops.mantel_draws(x, y, None, None, orders),
+        lambda: x.relabelled(orders[0]),
+    ):
+        with pytest.raises(ValueError, match="all 97 samples, and only 7"):
+            read()
+
+
+def test_the_kernel_refuses_lists_of_other_rows(sets):
+    graph = native().knn_exact(sets[0], k=3, distance="l2", rows=ROWS)
+    lists = graph.indices
+    with pytest.raises(ValueError, match="points outside"):
+        _core.overlap_terms(lists, lists, None, None, n_samples=50, n_threads=1)
+    with pytest.raises(ValueError, match="all samples"):
+        _core.list_terms(lists, lists, cycle=True, lcs=False, edit=False, n_samples=97, n_threads=1)
+    for rows in (ROWS[:3], ROWS[::-1].copy(), ROWS + 1):
+        with pytest.raises(ValueError, match="rows"):
+            _core.lists_within(lists, np.zeros(97, np.int64), k=1, rows=rows, n_threads=1)
+
+
+def test_a_graph_of_some_rows_is_saved_and_cut(sets, tmp_path):
+    graph = native().knn_exact(sets[0], k=5, distance="l2", rows=ROWS)
+    graph.save(tmp_path / "graph.npz")
+    for found in (type(graph).load(tmp_path / "graph.npz"), graph.nearest(2)):
+        assert_array_equal(found.rows, ROWS)
+        assert found.n_samples == 97

@@ -18,6 +18,8 @@ def test_a_plan_survives_its_own_json():
         data="qm9",
         n=50,
         seed=3,
+        neighbors="approx",
+        rows=20_000,
         models=["random", {"model": "morgan", "pooling": "mean"}, *STORES],
         metrics=["cka", {"cknna": {"k": 5}}],
         performance={"label": "score", "lower_is_better": False, "values": {"a": 1, "b": 2}},
@@ -29,6 +31,7 @@ def test_a_plan_survives_its_own_json():
     assert StudyPlan.from_mapping(json.loads(json.dumps(plan.to_json()))) == plan
     part = plan.part()
     assert [m.name for m in part.models] == ["random", "morgan", "a", "b"]
+    assert (part.neighbors, part.rows) == ("approx", 20_000)
     assert part.metrics == (("cka", {}), ("cknna", {"k": 5}))
     assert part.performance.values == {"a": 1.0, "b": 2.0}
     assert not part.performance.energy
@@ -55,6 +58,8 @@ def test_all_models_are_those_that_read_the_data_and_need_no_weights():
         (body(models=[*STORES, *STORES]), "has model 'a' twice"),
         (body(models="some"), 'a list or "all"'),
         (body(preset="mater"), "did you mean 'matter'"),
+        (body(neighbors="aprox"), "did you mean 'approx'"),
+        (body(rows=1), "rows of p"),
         (body(metrics=["cknn"]), "did you mean 'cknna'"),
         (body(metrics=[{"cka": {}, "rsa": {}}]), "name or {name: settings}"),
         (body(analyses=["trees"]), "did you mean 'tree'"),

@@ -25,6 +25,7 @@ from consilience.terms import (
     MantelTerms,
     Moments,
     RankTerms,
+    require_whole,
 )
 
 
@@ -52,7 +53,12 @@ class ArrayBackend:
             order = xp.argsort(block, axis=1, stable=True)[:, :k]
             indices.append(to_host(order))
             distances.append(to_host(xp.take_along_axis(block, order, axis=1)))
-        return Graph(np.concatenate(indices).astype(np.int64), np.concatenate(distances))
+        return Graph(
+            np.concatenate(indices).astype(np.int64),
+            np.concatenate(distances),
+            rows=rows,
+            n_all=None if rows is None else int(X.shape[0]),
+        )
 
     def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
         xp = array_namespace(*sets)
@@ -140,6 +146,8 @@ class ArrayBackend:
         xp = array_namespace(X)
         X = xp.astype(X, xp.float64)
         shifted = X - _means(xp, X) if centered else X
+        if graph.rows is not None:
+            X = xp.take(X, xp.asarray(graph.rows, device=device(X)), axis=0)
         values = np.empty(graph.indices.shape)
         for s in range(graph.k):
             ends = xp.asarray(graph.indices[:, s], device=device(X))
@@ -147,6 +155,7 @@ class ArrayBackend:
         return values
 
     def graph_terms(self, x: Graph, y: Graph, e: Floats | None, f: Floats | None) -> GraphTerms:
+        require_whole(x, y)
         e = np.ones(x.indices.shape) if e is None else e
         f = np.ones(y.indices.shape) if f is None else f
         edges_x, edges_y = _edge_dicts(x, e), _edge_dicts(y, f)
@@ -169,11 +178,18 @@ class ArrayBackend:
     def overlap_terms(
         self, x: Graph, y: Graph, e: Floats | None, f: Floats | None
     ) -> tuple[Indices, Floats]:
-        terms = self.graph_terms(x, y, e, f)
-        return terms.overlap, terms.products
+        e = np.ones(x.indices.shape) if e is None else e
+        f = np.ones(y.indices.shape) if f is None else f
+        overlap, products = np.zeros(len(x.indices), np.int64), np.zeros(len(x.indices))
+        for i, (row_x, row_y) in enumerate(zip(_edge_dicts(x, e), _edge_dicts(y, f), strict=True)):
+            shared = sorted(row_x.keys() & row_y.keys())
+            overlap[i] = len(shared)
+            products[i] = sum(row_x[j] * row_y[j] for j in shared)
+        return overlap, products
 
     def lists_within(self, graph: Graph, group: Indices, k: int) -> Indices:
-        own = group[graph.indices] == group[:, None]
+        group_of_row = group if graph.rows is None else group[graph.rows]
+        own = group[graph.indices] == group_of_row[:, None]
         order = np.argsort(~own, axis=1, kind="stable")[:, :k]
         return np.where(np.take_along_axis(own, order, axis=1), order, -1)
 
@@ -184,6 +200,7 @@ class ArrayBackend:
         nothing = np.zeros(0)
         cycles, lengths, edits = nothing, nothing, nothing
         if cycle:
+            require_whole(x, y)
             cycles = np.array([float((x.indices[y.indices[i]] == i).any()) for i in range(n)])
         if lcs:
             pairs = zip(x.indices.tolist(), y.indices.tolist(), strict=True)
@@ -208,6 +225,7 @@ class ArrayBackend:
         return ListDraws(**{name: np.array(sums) for name, sums in draws.items()})
 
     def mantel_terms(self, graph: Graph, e: Floats | None) -> MantelTerms:
+        require_whole(graph)
         e = np.ones(graph.indices.shape) if e is None else e
         rows = e.sum(axis=1)
         columns = np.bincount(graph.indices.ravel(), e.ravel(), graph.n_samples)
@@ -227,6 +245,7 @@ class ArrayBackend:
     def mantel_draws(
         self, x: Graph, y: Graph, e: Floats | None, f: Floats | None, permutations: Indices
     ) -> Floats:
+        require_whole(x, y)
         e = np.ones(x.indices.shape) if e is None else e
         f = np.ones(y.indices.shape) if f is None else f
         edges = _edge_dicts(y, f)

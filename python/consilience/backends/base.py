@@ -103,20 +103,29 @@ class Backend(Protocol):
         """Return ⟨x_i, x_j - mean⟩ (centred) or ⟨x_i, x_j⟩ along the edges, (n, k)."""
 
     def graph_terms(self, x: Graph, y: Graph, e: Floats | None, f: Floats | None) -> GraphTerms:
-        """Return sums over shared edges, e and f being the graphs' edge values."""
+        """Return sums over shared edges, e and f being the graphs' edge values.
+
+        As all that follows, of the lists of all samples, unless it says otherwise.
+        """
 
     def overlap_terms(
         self, x: Graph, y: Graph, e: Floats | None, f: Floats | None
     ) -> tuple[Indices, Floats]:
-        """Return the overlap and products of `graph_terms` alone, at a fraction of its cost."""
+        """Return the overlap and products of `graph_terms` alone, at a fraction of its cost.
+
+        The lists may be of some rows.
+        """
 
     def lists_within(self, graph: Graph, group: Indices, k: int) -> Indices:
-        """Return where each list has its first k entries of its own group, or -1, (n, k)."""
+        """Return where each list has its first k entries of its own group, or -1, (n, k).
+
+        The lists may be of some rows.
+        """
 
     def list_terms(
         self, x: Graph, y: Graph, *, cycle: bool = False, lcs: bool = False, edit: bool = False
     ) -> ListTerms:
-        """Return comparisons of the ordered neighbour lists."""
+        """Return comparisons of the ordered neighbour lists; of some rows, all but cycle."""
 
     def list_draws(self, x: Graph, y: Graph, permutations: Indices, **wanted: bool) -> ListDraws:
         """Return jaccard, cycle, lcs, edit sums of the lists, y's relabelled, per draw."""
@@ -139,3 +148,9 @@ def sampled_pairs(n_samples: int, n_pairs: int) -> tuple[Indices, Indices]:
     i = rng.integers(0, n_samples, n_pairs)
     j = (i + rng.integers(1, n_samples, n_pairs)) % n_samples
     return i, j
+
+
+def sampled_rows(n_samples: int, n_rows: int, seed: int) -> Indices:
+    """Return n_rows different samples, ascending: a simple random sample of them."""
+    words = np.random.Philox(key=3, counter=[0, 0, 0, seed]).random_raw(n_samples)
+    return np.sort(np.argsort(words, kind="stable")[:n_rows])

@@ -24,6 +24,7 @@ from consilience.terms import (
     MantelTerms,
     Moments,
     RankTerms,
+    require_whole,
 )
 
 DEFAULT_MEMORY = 4 << 30
@@ -78,27 +79,27 @@ class NativeBackend:
             n_rows,
             lambda count: _core.knn_exact_bytes(len(X), X.shape[1], n_axes, count, k),
         )
-        if rows is None and stripe < n_rows:
-            rows = np.arange(n_rows)
+        wanted = np.arange(n_rows) if rows is None and stripe < n_rows else rows
         with _one_blas_thread:
             parts = [
                 _core.knn_exact(
                     X,
                     k=k,
                     distance=distance,
-                    rows=None if rows is None else rows[first : first + stripe],
+                    rows=None if wanted is None else wanted[first : first + stripe],
                     tile=self.tile or 480,
                     axes=axes,
                     n_threads=self.n_threads,
                 )
                 for first in range(0, n_rows, stripe)
             ]
-        if len(parts) == 1:
-            return Graph(*parts[0])
+        indices, distances, judged = zip(*parts, strict=True)
         return Graph(
-            np.concatenate([indices for indices, _, _ in parts]),
-            np.concatenate([distances for _, distances, _ in parts]),
-            sum(judged for _, _, judged in parts),
+            indices[0] if len(parts) == 1 else np.concatenate(indices),
+            distances[0] if len(parts) == 1 else np.concatenate(distances),
+            sum(judged),
+            rows=rows,
+            n_all=None if rows is None else len(X),
         )
 
     def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
@@ -209,40 +210,58 @@ class NativeBackend:
 
     def edge_values(self, X: Any, graph: Graph, *, centered: bool) -> Floats:
         origin = self._column_means(X) if centered else np.zeros(X.shape[1])
-        return _core.edge_values(X, graph.indices, origin, n_threads=self.n_threads)
+        return _core.edge_values(
+            X, graph.indices, origin, rows=graph.rows, n_threads=self.n_threads
+        )
 
     def graph_terms(self, x: Graph, y: Graph, e: Floats | None, f: Floats | None) -> GraphTerms:
+        require_whole(x, y)
         return GraphTerms(*_core.graph_terms(x.indices, y.indices, e, f, n_threads=self.n_threads))
 
     def overlap_terms(
         self, x: Graph, y: Graph, e: Floats | None, f: Floats | None
     ) -> tuple[Indices, Floats]:
-        return _core.overlap_terms(x.indices, y.indices, e, f, n_threads=self.n_threads)
+        return _core.overlap_terms(
+            x.indices, y.indices, e, f, n_samples=x.n_samples, n_threads=self.n_threads
+        )
 
     def lists_within(self, graph: Graph, group: Indices, k: int) -> Indices:
-        return _core.lists_within(graph.indices, group, k=k, n_threads=self.n_threads)
+        return _core.lists_within(
+            graph.indices, group, k=k, rows=graph.rows, n_threads=self.n_threads
+        )
 
     def list_terms(
         self, x: Graph, y: Graph, *, cycle: bool = False, lcs: bool = False, edit: bool = False
     ) -> ListTerms:
+        if cycle:
+            require_whole(x, y)
         return ListTerms(
             *_core.list_terms(
-                x.indices, y.indices, cycle=cycle, lcs=lcs, edit=edit, n_threads=self.n_threads
+                x.indices,
+                y.indices,
+                cycle=cycle,
+                lcs=lcs,
+                edit=edit,
+                n_samples=x.n_samples,
+                n_threads=self.n_threads,
             )
         )
 
     def list_draws(self, x: Graph, y: Graph, permutations: Indices, **wanted: bool) -> ListDraws:
+        require_whole(x, y)
         asked = {name: wanted.get(name, False) for name in ("jaccard", "cycle", "lcs", "edit")}
         return ListDraws(
             *_core.list_draws(x.indices, y.indices, permutations, **asked, n_threads=self.n_threads)
         )
 
     def mantel_terms(self, graph: Graph, e: Floats | None) -> MantelTerms:
+        require_whole(graph)
         return MantelTerms(*_core.mantel_terms(graph.indices, e, n_threads=self.n_threads))
 
     def mantel_draws(
         self, x: Graph, y: Graph, e: Floats | None, f: Floats | None, permutations: Indices
     ) -> Floats:
+        require_whole(x, y)
         return _core.mantel_draws(
             x.indices, y.indices, e, f, permutations, n_threads=self.n_threads
         )

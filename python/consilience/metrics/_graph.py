@@ -1,23 +1,134 @@
-"""What the neighbour-graph metrics share."""
+"""What the metrics of neighbours share: how neighbours are found, and what that leaves unsure."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from consilience._validate import check_choice, check_integer
 from consilience.metrics._registry import Dependence, MetricSettings, Null, Score
-from consilience.needs import GraphNeed, Normalize, View
-from consilience.terms import Floats
+from consilience.needs import Distance, EdgeNeed, GraphNeed, Method, Need, Normalize, RankNeed, View
+from consilience.terms import Recall
 
 GraphDistance = Literal["l2", "cosine", "ip"]
+METHODS = ("exact", "approx")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings(MetricSettings):
+    """How neighbours are found, for a metric that is a mean over rows or nearly one.
+
+    neighbors : all of them, or all but a few by a faster search whose recall is measured
+    rows : exact neighbours of a seeded sample of so many rows alone, among all samples
+    seed : of the search, and of the sample
+    """
+
+    why_exact: ClassVar[str | None] = None  # if it takes no neighbors="approx"
+    why_all_rows: ClassVar[str | None] = None  # if it takes no `rows`
+    relabels_rows: ClassVar[bool] = False  # whether draws do without the lists of other rows
+
+    neighbors: Method = "exact"
+    rows: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice(self.neighbors, "neighbors", METHODS)
+        check_integer(self.seed, "seed", 0)
+        name = type(self).__name__
+        if self.neighbors == "approx" and self.why_exact is not None:
+            raise ValueError(f'{name} takes no neighbors="approx": {self.why_exact}')
+        if self.rows is None:
+            return
+        check_integer(self.rows, "rows", 3)
+        if self.why_all_rows is not None:
+            raise ValueError(f"{name} takes no `rows`: {self.why_all_rows}")
+        if self.neighbors == "approx":
+            raise ValueError('`rows` have exact neighbours: leave `rows` or neighbors="approx" out')
+
+    def check(self, terms: Any) -> None:
+        """Raise unless the terms' samples suffice."""
+        self.check_rows(terms.n_samples)
+        super().check(terms)
+
+    def check_rows(self, n_samples: int) -> None:
+        """Raise unless there are as many rows as asked for."""
+        if self.rows is not None and self.rows > n_samples:
+            raise ValueError(
+                f"`rows` must be at most n_samples={n_samples}, got {self.rows}; "
+                "leave it out to take all"
+            )
+
+    def search(self, view: View, distance: Distance, k: int) -> GraphNeed:
+        """Return the graph asked for, found as these settings say."""
+        return GraphNeed(view, distance, k, self.neighbors, self.rows, self.seed)
+
+    def sampled(self, terms: Any) -> bool:
+        """Return whether only some rows are scored."""
+        return self.rows is not None and self.rows < terms.n_samples
+
+    def found(self, terms: Any, a: int, b: int | None = None) -> dict[str, float]:
+        """Return what is known of the search: recall of approximate lists, error of some rows.
+
+        No recall is given where a search that might have missed some was exact, as of few samples.
+        rows_std_error is that of the score as an estimate of the score over all rows.
+        """
+        details: dict[str, float] = {}
+        if self.neighbors == "approx":
+            graph = graph_of(self.needs()[0])  # type: ignore[attr-defined]
+            sides = ((a, ""),) if b is None else ((a, "_a"), (b, "_b"))
+            recalls = [(side, terms.graph(model, graph).recall) for model, side in sides]
+            if any(recall is not None for _, recall in recalls):
+                for side, recall in recalls:
+                    details |= _recall(recall, side)
+        if self.sampled(terms):
+            rows = self.influence(terms, a, b)  # type: ignore[arg-type]
+            if rows is not None:
+                left_out = 1.0 - len(rows) / terms.n_samples
+                error = math.sqrt(left_out * float(rows.var(ddof=1)) / len(rows))
+                details |= {"rows": float(len(rows)), "rows_std_error": error}
+        return details
+
+    def mean_over_rows(self, terms: Any, a: int, b: int, null: Null | None = None) -> Score:
+        """Return the mean of what the rows add as a score."""
+        rows = self.influence(terms, a, b)
+        assert rows is not None
+        return Score(float(rows.mean()), null, self.found(terms, a, b))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return the settings by name, without a search that is exact and of all rows."""
+        chosen = super().settings
+        if self.neighbors == "exact" and self.rows is None:
+            del chosen["seed"]
+        if self.neighbors == "exact":
+            del chosen["neighbors"]
+        if self.rows is None:
+            del chosen["rows"]
+        return chosen
+
+
+def graph_of(need: Need) -> Any:
+    """Return the graph that a need is about."""
+    return need.graph if isinstance(need, (EdgeNeed, RankNeed)) else need
+
+
+def _recall(recall: Recall | None, side: str) -> Mapping[str, float]:
+    """Return the recall of a model's lists; exact ones miss nothing."""
+    if recall is None:
+        recall = Recall(1.0, 1.0, 1.0, 0, 1.0)
+    return {
+        f"recall{side}": recall.estimate,
+        f"recall_low{side}": recall.low,
+        f"recall_high{side}": recall.high,
+    }
 
 
 @dataclass(frozen=True)
-class GraphSettings(MetricSettings):
+class GraphSettings(SearchSettings):
     """k neighbours by a distance, on normalised rows."""
 
-    quick_draws: ClassVar[bool] = True
     dependence: ClassVar[Dependence] = "lists"
 
     k: int = 10
@@ -27,13 +138,19 @@ class GraphSettings(MetricSettings):
     def __post_init__(self) -> None:
         check_integer(self.k, "k", 1)
         check_choice(self.distance, "distance", ["l2", "cosine", "ip"])
+        super().__post_init__()
+
+    @property
+    def quick_draws(self) -> bool:  # type: ignore[override]
+        """Return whether a relabelling needs no more than a look at the lists of all rows."""
+        return self.rows is None
 
     @property
     def graph(self) -> GraphNeed:
         """Return the graph asked for; cosine is l2 on rows of length 1."""
         if self.distance == "cosine":
-            return GraphNeed(View(self.normalize, unit_rows=True), "l2", self.k)
-        return GraphNeed(View(self.normalize), self.distance, self.k)
+            return self.search(View(self.normalize, unit_rows=True), "l2", self.k)
+        return self.search(View(self.normalize), self.distance, self.k)
 
     def needs(self) -> tuple[GraphNeed, ...]:
         """Return the terms the formula reads."""
@@ -47,8 +164,3 @@ class GraphSettings(MetricSettings):
 def proportional(k: int, n_samples: int, n_all: int) -> int:
     """Return the k that keeps its share of the samples, at least 1, halves rounded up."""
     return max(1, (2 * k * n_samples + n_all) // (2 * n_all))
-
-
-def mean_over_rows(rows: Floats, null: Null | None = None) -> Score:
-    """Return the mean of the rows as a score."""
-    return Score(float(rows.mean()), null)

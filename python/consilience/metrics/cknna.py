@@ -12,15 +12,15 @@ from consilience._evaluate import score
 from consilience._validate import check_choice, check_integer
 from consilience.inference.laws import Law
 from consilience.inference.permutation import mantel_moments
-from consilience.metrics._graph import proportional
+from consilience.metrics._graph import SearchSettings, proportional
 from consilience.metrics._mantel import mantel_law
-from consilience.metrics._registry import Dependence, MetricSettings, Null, Score, metric
-from consilience.needs import EdgeNeed, GraphNeed, Normalize, View
+from consilience.metrics._registry import Dependence, Null, Score, metric
+from consilience.needs import EdgeNeed, Method, Normalize, View
 from consilience.terms import Floats, Graph, GraphTerms, Indices
 
 
 @dataclass(frozen=True)
-class Cknna(MetricSettings):
+class Cknna(SearchSettings):
     """Settings of `cknna`."""
 
     dependence: ClassVar[Dependence] = "lists"
@@ -38,6 +38,17 @@ class Cknna(MetricSettings):
             raise ValueError(f"`eps` must be at least 0 and finite, got {self.eps}")
         if self.variant == "paper" and (self.eps != 0.0 or not self.unbiased):
             raise ValueError('`eps` and `unbiased` belong to variant="prh-code"')
+        super().__post_init__()
+
+    @property
+    def why_all_rows(self) -> str | None:  # type: ignore[override]
+        """Return why `rows` cannot be given."""
+        if self.variant == "paper":
+            return None
+        return (
+            'its "prh-code" variant counts edges shared in both directions; leave `rows` out, '
+            'or take variant="paper" or neighbors="approx"'
+        )
 
     @property
     def least_samples(self) -> int:  # type: ignore[override]
@@ -50,13 +61,13 @@ class Cknna(MetricSettings):
 
     @property
     def quick_draws(self) -> bool:  # type: ignore[override]
-        """Return whether a relabelling needs no more than a look at the edges."""
-        return self.variant == "paper"
+        """Return whether a relabelling needs no more than a look at the edges of all rows."""
+        return self.variant == "paper" and self.rows is None
 
     @property
     def edges(self) -> EdgeNeed:
         """Return the graph and its edge values."""
-        graph = GraphNeed(View(self.normalize), "ip", self.k)
+        graph = self.search(View(self.normalize), "ip", self.k)
         return EdgeNeed(graph, centered=self.variant == "paper")
 
     def needs(self) -> tuple[EdgeNeed, ...]:
@@ -73,10 +84,13 @@ class Cknna(MetricSettings):
         rows_ab, rows_aa, rows_bb = self._products(terms, a, b)
         scale = math.sqrt(float(rows_aa.sum()) * float(rows_bb.sum()))
         value = float(rows_ab.sum()) / scale
+        details = self.found(terms, a, b)
+        if self.sampled(terms):  # how the other rows' kernels sum up is not known
+            return Score(value, None, details)
         mean, variance = mantel_moments(
             terms.mantel(a, self.edges), terms.mantel(b, self.edges), terms.n_samples
         )
-        return Score(value, Null(mean / scale, math.sqrt(variance) / scale))
+        return Score(value, Null(mean / scale, math.sqrt(variance) / scale), details)
 
     def _products(self, terms: Any, a: int, b: int) -> tuple[Floats, Floats, Floats]:
         """Return each row's part of A(X, Y), A(X, X) and A(Y, Y)."""
@@ -99,11 +113,11 @@ class Cknna(MetricSettings):
         scale = math.sqrt(self_a * self_b)
         value = float(rows_ab.sum()) / scale
         change = rows_ab / scale - 0.5 * value * (rows_aa / self_a + rows_bb / self_b)
-        return np.asarray(terms.n_samples * change)
+        return np.asarray(len(change) * change)
 
     def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
         """Return a law with exact mean and variance, and the skewness of a block."""
-        if self.variant != "paper":
+        if self.variant != "paper" or self.sampled(terms):
             return None
         return mantel_law(terms, (a, self.edges), (b, self.edges), score)
 
@@ -130,7 +144,8 @@ class Cknna(MetricSettings):
                 "itself is not positive, so this CKNNA is undefined; use variant='paper' or "
                 "a larger k"
             )
-        return Score(hsic(terms, a, b) / (math.sqrt(hsic_aa * hsic_bb) + self.eps))
+        value = hsic(terms, a, b) / (math.sqrt(hsic_aa * hsic_bb) + self.eps)
+        return Score(value, details=self.found(terms, a, b))
 
     def _masked_hsic(self, terms: Any, a: int, b: int) -> float:
         """Return HSIC of both kernels masked to the edges their graphs share."""
@@ -191,6 +206,9 @@ def cknna(
     normalize: Normalize = "l2",
     unbiased: bool = True,
     eps: float = 0.0,
+    neighbors: Method = "exact",
+    rows: int | None = None,
+    seed: int = 0,
     backend: str = "auto",
     n_threads: int | None = None,
 ) -> float:
@@ -218,6 +236,7 @@ def cknna(
         For "prh-code": False takes tr(PHQH), and a sample may be its own neighbour.
     eps : float
         For "prh-code": added to the denominator (1e-6 there).
+    neighbors, rows, seed : all neighbours, nearly all, or those of some samples; see `neighbors`.
     backend, n_threads : how to run; no result depends on the number of threads.
 
     Returns
@@ -249,5 +268,7 @@ def cknna(
     >>> cs.cknna(X, X, k=10)
     1.0
     """
-    settings = Cknna(k, variant, normalize, unbiased, eps)
+    settings = Cknna(
+        k, variant, normalize, unbiased, eps, neighbors=neighbors, rows=rows, seed=seed
+    )
     return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from consilience._evaluate import score
-from consilience.metrics._graph import GraphDistance, GraphSettings, mean_over_rows
+from consilience.metrics._graph import GraphDistance, GraphSettings
 from consilience.metrics._registry import Score, metric
-from consilience.needs import Normalize
+from consilience.needs import Method, Normalize
 from consilience.terms import Floats, Indices
 
 
@@ -18,9 +18,14 @@ from consilience.terms import Floats, Indices
 class CycleKnn(GraphSettings):
     """Settings of `cycle_knn`."""
 
+    why_all_rows: ClassVar[str | None] = (
+        "it goes on from a sample's neighbours to theirs; leave `rows` out, or take "
+        'neighbors="approx"'
+    )
+
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
-        return mean_over_rows(self.influence(terms, a, b))
+        return self.mean_over_rows(terms, a, b)
 
     def influence(self, terms: Any, a: int, b: int) -> Floats:
         """Return the score of each row."""
@@ -47,6 +52,8 @@ def cycle_knn(
     k: int = 10,
     normalize: Normalize = "l2",
     distance: GraphDistance = "ip",
+    neighbors: Method = "exact",
+    seed: int = 0,
     backend: str = "auto",
     n_threads: int | None = None,
 ) -> float:
@@ -64,6 +71,7 @@ def cycle_knn(
     distance : "l2", "cosine" or "ip"
         What "near" means: Euclidean, cosine, or largest inner product. On rows of length 1
         the three agree.
+    neighbors, seed : all neighbours, or nearly all; see `neighbors`.
     backend, n_threads : how to run; no result depends on the number of threads.
 
     Returns
@@ -92,5 +100,5 @@ def cycle_knn(
     >>> round(cs.cycle_knn(X, X, k=5), 4)  # one sample is in the list of none of its neighbours
     0.9667
     """
-    settings = CycleKnn(k, normalize, distance)
+    settings = CycleKnn(k, normalize, distance, neighbors=neighbors, seed=seed)
     return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)

@@ -14,14 +14,14 @@ from consilience.metrics._dimension import (
     filled,
     inverse_dimensions,
 )
-from consilience.metrics._graph import proportional
-from consilience.metrics._registry import Dependence, MetricSettings, Score, metric
-from consilience.needs import GraphNeed, Normalize, View
+from consilience.metrics._graph import SearchSettings, proportional
+from consilience.metrics._registry import Dependence, Score, metric
+from consilience.needs import GraphNeed, Method, Normalize, View
 from consilience.terms import Floats
 
 
 @dataclass(frozen=True)
-class DimensionMle(MetricSettings):
+class DimensionMle(SearchSettings):
     """Settings of `dimension_mle`."""
 
     dependence: ClassVar[Dependence] = "lists"
@@ -33,10 +33,11 @@ class DimensionMle(MetricSettings):
     def __post_init__(self) -> None:
         check_integer(self.k, "k", 2)
         check_choice(self.combine, "combine", ["harmonic", "mean"])
+        super().__post_init__()
 
     def needs(self) -> tuple[GraphNeed, ...]:
         """Return the terms the formula reads."""
-        return (GraphNeed(View(self.normalize), "l2", self.k),)
+        return (self.search(View(self.normalize), "l2", self.k),)
 
     def score(self, terms: Any, a: int, b: int | None = None) -> Score:
         """Return the dimension of model a."""
@@ -45,7 +46,7 @@ class DimensionMle(MetricSettings):
         with np.errstate(divide="ignore"):
             value = 1.0 / inverse.mean() if self.combine == "harmonic" else (1 / inverse).mean()
         value = check_finite_dimension(float(value), terms.name(a))
-        return Score(value, details={"rows_dropped": float(dropped)})
+        return Score(value, details={"rows_dropped": float(dropped), **self.found(terms, a)})
 
     def influence(self, terms: Any, a: int, b: int | None = None) -> Floats:
         """Return what each sample adds, to first order."""
@@ -72,6 +73,9 @@ def dimension_mle(
     k: int = 20,
     combine: Literal["harmonic", "mean"] = "harmonic",
     normalize: Normalize = "none",
+    neighbors: Method = "exact",
+    rows: int | None = None,
+    seed: int = 0,
     backend: str = "auto",
     n_threads: int | None = None,
 ) -> float:
@@ -87,6 +91,7 @@ def dimension_mle(
     combine : "harmonic" or "mean"
         1 / mean(1 / d_i) (MacKay and Ghahramani), or mean(d_i).
     normalize : "none", "l2", "max" or "zscore"
+    neighbors, rows, seed : all neighbours, nearly all, or those of some samples; see `neighbors`.
     backend, n_threads : how to run; no result depends on the number of threads.
 
     Returns
@@ -115,5 +120,5 @@ def dimension_mle(
     >>> 0.9 < cs.dimension_mle(X, k=20) < 1.1
     True
     """
-    settings = DimensionMle(k, combine, normalize)
+    settings = DimensionMle(k, combine, normalize, neighbors=neighbors, rows=rows, seed=seed)
     return float(score_one(settings, X, backend=backend, n_threads=n_threads).value)

@@ -14,13 +14,14 @@ from consilience.metrics._dimension import (
     ratios_of_two,
     usable_ratios,
 )
-from consilience.metrics._registry import Dependence, MetricSettings, Score, metric
-from consilience.needs import GraphNeed, Normalize, View
+from consilience.metrics._graph import SearchSettings
+from consilience.metrics._registry import Dependence, Score, metric
+from consilience.needs import GraphNeed, Method, Normalize, View
 from consilience.terms import Floats
 
 
 @dataclass(frozen=True)
-class Gride(MetricSettings):
+class Gride(SearchSettings):
     """Settings of `gride`."""
 
     dependence: ClassVar[Dependence] = "lists"
@@ -32,6 +33,7 @@ class Gride(MetricSettings):
     def __post_init__(self) -> None:
         check_integer(self.n1, "n1", 1)
         check_integer(self.n2, "n2", self.n1 + 1)
+        super().__post_init__()
 
     def check(self, terms: Any) -> None:
         """Raise unless there are neighbours of order n2."""
@@ -40,13 +42,14 @@ class Gride(MetricSettings):
 
     def needs(self) -> tuple[GraphNeed, ...]:
         """Return the terms the formula reads."""
-        return (GraphNeed(View(self.normalize), "l2", self.n2),)
+        return (self.search(View(self.normalize), "l2", self.n2),)
 
     def score(self, terms: Any, a: int, b: int | None = None) -> Score:
         """Return the dimension of model a."""
         distances = terms.graph(a, self.needs()[0]).distances
         ratios, dropped = ratios_of_two(distances[:, [self.n1 - 1, self.n2 - 1]], terms.name(a))
-        return Score(gride_mle(ratios, self.n1, self.n2), details={"rows_dropped": float(dropped)})
+        value = gride_mle(ratios, self.n1, self.n2)
+        return Score(value, details={"rows_dropped": float(dropped), **self.found(terms, a)})
 
     def influence(self, terms: Any, a: int, b: int | None = None) -> Floats:
         """Return what each sample adds, to first order: its score over the information."""
@@ -67,6 +70,9 @@ def gride(
     n1: int = 1,
     n2: int = 2,
     normalize: Normalize = "none",
+    neighbors: Method = "exact",
+    rows: int | None = None,
+    seed: int = 0,
     backend: str = "auto",
     n_threads: int | None = None,
 ) -> float:
@@ -82,6 +88,7 @@ def gride(
         Orders of the two neighbours, 1 ≤ n1 < n2 < n_samples; larger ones look at a larger
         scale.
     normalize : "none", "l2", "max" or "zscore"
+    neighbors, rows, seed : all neighbours, nearly all, or those of some samples; see `neighbors`.
     backend, n_threads : how to run; no result depends on the number of threads.
 
     Returns
@@ -110,5 +117,5 @@ def gride(
     >>> 0.9 < cs.gride(X, n1=8, n2=16) < 1.1
     True
     """
-    settings = Gride(n1, n2, normalize)
+    settings = Gride(n1, n2, normalize, neighbors=neighbors, rows=rows, seed=seed)
     return float(score_one(settings, X, backend=backend, n_threads=n_threads).value)

@@ -14,17 +14,21 @@ from consilience._validate import check_choice, check_integer
 from consilience.inference.cubic import skewness
 from consilience.inference.laws import Law, PearsonThree
 from consilience.inference.permutation import mantel_moments
-from consilience.metrics._graph import mean_over_rows, proportional
+from consilience.metrics._graph import SearchSettings, proportional
 from consilience.metrics._mantel import with_skewness
-from consilience.metrics._registry import Dependence, MetricSettings, Null, Score, metric
-from consilience.needs import GraphNeed, Normalize, RankNeed, View
+from consilience.metrics._registry import Dependence, Null, Score, metric
+from consilience.needs import Normalize, RankNeed, View
 from consilience.terms import Floats, Indices, MantelTerms
 
 
 @dataclass(frozen=True)
-class InformationImbalance(MetricSettings):
+class InformationImbalance(SearchSettings):
     """Settings of `information_imbalance`."""
 
+    why_exact: ClassVar[str | None] = (
+        "exact ranks cost what exact neighbours do; leave `neighbors` out, or give `rows`"
+    )
+    relabels_rows: ClassVar[bool] = True
     lower_is_closer: ClassVar[bool] = True
     dependence: ClassVar[Dependence] = "subsets"
 
@@ -35,18 +39,21 @@ class InformationImbalance(MetricSettings):
     def __post_init__(self) -> None:
         check_integer(self.k, "k", 1)
         check_choice(self.distance, "distance", ["l2", "cosine"])
+        super().__post_init__()
 
     def needs(self) -> tuple[RankNeed, ...]:
         """Return the terms the formula reads."""
         view = View(self.normalize, unit_rows=self.distance == "cosine")
-        return (RankNeed(GraphNeed(view, "l2", self.k)),)
+        return (RankNeed(self.search(view, "l2", self.k)),)
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the imbalance from model a to model b."""
         null = self._null(terms, a, b) if terms.nulls else None
-        return mean_over_rows(self.influence(terms, a, b), null)
+        return self.mean_over_rows(terms, a, b, null)
 
     def _null(self, terms: Any, a: int, b: int) -> Null:
+        if self.sampled(terms):
+            return Null(1.0)
         n = terms.n_samples
         _, variance = mantel_moments(*self._mantel(terms, a, b), n)
         return Null(1.0, 2.0 / (float(n) * n * self.k) * math.sqrt(variance))
@@ -62,6 +69,8 @@ class InformationImbalance(MetricSettings):
 
     def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
         """Return a law of minus the score, with the skewness of a block."""
+        if self.sampled(terms):
+            return None
         (need,) = self.needs()
         n = terms.n_samples
         blocks = terms.block(a, need.graph), terms.block(b, need)
@@ -80,8 +89,8 @@ class InformationImbalance(MetricSettings):
         return float((self.k + 1.0) / terms.n_samples)
 
     def among(self, n_samples: int, n_all: int) -> InformationImbalance:
-        """Return the settings that ask the same of fewer samples."""
-        return replace(self, k=proportional(self.k, n_samples, n_all))
+        """Return the settings that ask the same of fewer samples, of all their rows."""
+        return replace(self, k=proportional(self.k, n_samples, n_all), rows=None)
 
 
 @metric(
@@ -99,6 +108,8 @@ def information_imbalance(
     k: int = 1,
     normalize: Normalize = "none",
     distance: Literal["l2", "cosine"] = "l2",
+    rows: int | None = None,
+    seed: int = 0,
     backend: str = "auto",
     n_threads: int | None = None,
 ) -> tuple[float, float]:
@@ -115,6 +126,7 @@ def information_imbalance(
         Neighbours of each sample; below n_samples.
     normalize : "none", "l2", "max" or "zscore"
     distance : "l2" or "cosine"
+    rows, seed : of all samples, or of some; see `neighbors`.
     backend, n_threads : how to run; no result depends on the number of threads.
 
     Returns
@@ -144,5 +156,5 @@ def information_imbalance(
     >>> [round(v, 6) for v in cs.information_imbalance(X, X, k=4)]
     [0.1, 0.1]
     """
-    settings = InformationImbalance(k, normalize, distance)
+    settings = InformationImbalance(k, normalize, distance, rows=rows, seed=seed)
     return score_both_ways(settings, X, Y, backend=backend, n_threads=n_threads)

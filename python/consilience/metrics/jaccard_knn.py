@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from consilience._evaluate import score
-from consilience.metrics._graph import GraphDistance, GraphSettings, mean_over_rows
+from consilience.metrics._graph import GraphDistance, GraphSettings
 from consilience.metrics._registry import Score, metric
-from consilience.needs import Normalize
+from consilience.needs import Method, Normalize
 from consilience.terms import Floats, Indices
 
 
@@ -20,7 +20,7 @@ class JaccardKnn(GraphSettings):
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
-        return mean_over_rows(self.influence(terms, a, b))
+        return self.mean_over_rows(terms, a, b)
 
     def influence(self, terms: Any, a: int, b: int) -> Floats:
         """Return the score of each row."""
@@ -48,6 +48,9 @@ def jaccard_knn(
     k: int = 10,
     normalize: Normalize = "l2",
     distance: GraphDistance = "ip",
+    neighbors: Method = "exact",
+    rows: int | None = None,
+    seed: int = 0,
     backend: str = "auto",
     n_threads: int | None = None,
 ) -> float:
@@ -65,6 +68,7 @@ def jaccard_knn(
     distance : "l2", "cosine" or "ip"
         What "near" means: Euclidean, cosine, or largest inner product. On rows of length 1
         the three agree.
+    neighbors, rows, seed : all neighbours, nearly all, or those of some samples; see `neighbors`.
     backend, n_threads : how to run; no result depends on the number of threads.
 
     Returns
@@ -92,5 +96,5 @@ def jaccard_knn(
     >>> cs.jaccard_knn(X, X, k=5)
     1.0
     """
-    settings = JaccardKnn(k, normalize, distance)
+    settings = JaccardKnn(k, normalize, distance, neighbors=neighbors, rows=rows, seed=seed)
     return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)

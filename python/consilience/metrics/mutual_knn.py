@@ -11,10 +11,10 @@ import numpy as np
 from consilience._evaluate import score
 from consilience.inference.laws import Law
 from consilience.inference.permutation import mantel_moments
-from consilience.metrics._graph import GraphDistance, GraphSettings, mean_over_rows
+from consilience.metrics._graph import GraphDistance, GraphSettings
 from consilience.metrics._mantel import mantel_law
 from consilience.metrics._registry import Null, Score, metric
-from consilience.needs import Normalize
+from consilience.needs import Method, Normalize
 from consilience.terms import Floats, Indices
 
 
@@ -24,12 +24,15 @@ class MutualKnn(GraphSettings):
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
-        graph = self.graph
-        n = terms.n_samples
+        return self.mean_over_rows(terms, a, b, self._null(terms, a, b))
+
+    def _null(self, terms: Any, a: int, b: int) -> Null:
+        graph, n = self.graph, terms.n_samples
+        if self.sampled(terms):
+            return Null(self.k / (n - 1.0))
         mean, variance = mantel_moments(terms.mantel(a, graph), terms.mantel(b, graph), n)
         edges = float(n * self.k)
-        null = Null(mean / edges, math.sqrt(variance) / edges)
-        return mean_over_rows(self.influence(terms, a, b), null)
+        return Null(mean / edges, math.sqrt(variance) / edges)
 
     def influence(self, terms: Any, a: int, b: int) -> Floats:
         """Return the score of each row."""
@@ -37,6 +40,8 @@ class MutualKnn(GraphSettings):
 
     def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
         """Return a law with exact mean and variance, and the skewness of a block."""
+        if self.sampled(terms):
+            return None
         return mantel_law(terms, (a, self.graph), (b, self.graph), score)
 
     def draws(self, terms: Any, a: int, b: int, orders: Indices) -> Floats:
@@ -59,6 +64,9 @@ def mutual_knn(
     k: int = 10,
     normalize: Normalize = "l2",
     distance: GraphDistance = "ip",
+    neighbors: Method = "exact",
+    rows: int | None = None,
+    seed: int = 0,
     backend: str = "auto",
     n_threads: int | None = None,
 ) -> float:
@@ -76,6 +84,7 @@ def mutual_knn(
     distance : "l2", "cosine" or "ip"
         What "near" means: Euclidean, cosine, or largest inner product. On rows of length 1
         the three agree.
+    neighbors, rows, seed : all neighbours, nearly all, or those of some samples; see `neighbors`.
     backend, n_threads : how to run; no result depends on the number of threads.
 
     Returns
@@ -104,5 +113,5 @@ def mutual_knn(
     >>> cs.mutual_knn(X, X, k=5)
     1.0
     """
-    settings = MutualKnn(k, normalize, distance)
+    settings = MutualKnn(k, normalize, distance, neighbors=neighbors, rows=rows, seed=seed)
     return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)

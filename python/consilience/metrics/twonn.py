@@ -15,13 +15,14 @@ from consilience.metrics._dimension import (
     twonn_mle,
     usable_ratios,
 )
-from consilience.metrics._registry import Dependence, MetricSettings, Score, metric
-from consilience.needs import GraphNeed, Normalize, View
+from consilience.metrics._graph import SearchSettings
+from consilience.metrics._registry import Dependence, Score, metric
+from consilience.needs import GraphNeed, Method, Normalize, View
 from consilience.terms import Floats
 
 
 @dataclass(frozen=True)
-class Twonn(MetricSettings):
+class Twonn(SearchSettings):
     """Settings of `twonn`."""
 
     dependence: ClassVar[Dependence] = "lists"
@@ -35,17 +36,18 @@ class Twonn(MetricSettings):
         check_choice(self.method, "method", ["fit", "mle"])
         if not 0.0 <= self.discard < 1.0:
             raise ValueError(f"`discard` must be in [0, 1), got {self.discard}")
+        super().__post_init__()
 
     def needs(self) -> tuple[GraphNeed, ...]:
         """Return the terms the formula reads."""
-        return (GraphNeed(View(self.normalize), "l2", 2),)
+        return (self.search(View(self.normalize), "l2", 2),)
 
     def score(self, terms: Any, a: int, b: int | None = None) -> Score:
         """Return the dimension of model a."""
         graph = terms.graph(a, self.needs()[0])
         ratios, dropped = ratios_of_two(graph.distances, terms.name(a))
         value = twonn_fit(ratios, self.discard) if self.method == "fit" else twonn_mle(ratios)
-        return Score(value, details={"rows_dropped": float(dropped)})
+        return Score(value, details={"rows_dropped": float(dropped), **self.found(terms, a)})
 
     def influence(self, terms: Any, a: int, b: int | None = None) -> Floats:
         """Return what each sample adds, to first order."""
@@ -68,6 +70,9 @@ def twonn(
     method: Literal["fit", "mle"] = "fit",
     discard: float = 0.1,
     normalize: Normalize = "none",
+    neighbors: Method = "exact",
+    rows: int | None = None,
+    seed: int = 0,
     backend: str = "auto",
     n_threads: int | None = None,
 ) -> float:
@@ -83,6 +88,7 @@ def twonn(
     discard : float
         For "fit": share of the largest ratios left out.
     normalize : "none", "l2", "max" or "zscore"
+    neighbors, rows, seed : all neighbours, nearly all, or those of some samples; see `neighbors`.
     backend, n_threads : how to run; no result depends on the number of threads.
 
     Returns
@@ -111,5 +117,5 @@ def twonn(
     >>> 0.9 < cs.twonn(X) < 1.1
     True
     """
-    settings = Twonn(method, discard, normalize)
+    settings = Twonn(method, discard, normalize, neighbors=neighbors, rows=rows, seed=seed)
     return float(score_one(settings, X, backend=backend, n_threads=n_threads).value)

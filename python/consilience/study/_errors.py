@@ -19,9 +19,10 @@ from consilience.inference.dependence import (
     dependent_std_error,
     disjoint,
 )
+from consilience.metrics._graph import SearchSettings, graph_of
 from consilience.metrics._registry import Score
 from consilience.needs import EdgeNeed, GraphNeed, Need
-from consilience.terms import Floats
+from consilience.terms import Floats, Indices
 
 Intervals = Literal["auto", "subsample"]
 INTERVALS = ("auto", "subsample")
@@ -39,13 +40,17 @@ def wider_needs(metrics: Iterable[Any], n_samples: int) -> Iterator[Need]:
         if half is None:
             continue
         for need in half.needs():
-            graph = need.graph if isinstance(need, EdgeNeed) else need
+            graph = graph_of(need)
             wide = replace(graph, k=max(graph.k, wide_enough(graph.k, n_samples)))
             yield replace(need, graph=wide) if isinstance(need, EdgeNeed) else wide
 
 
 def std_errors(wanted: Sequence[Wanted], terms: Terms, mode: Intervals | None) -> list[Floats]:
-    """Return, for each metric, the standard error of each of its cells (nan where unknown)."""
+    """Return, for each metric, the standard error of each of its cells (nan where unknown).
+
+    As an estimate of the score of the population that the samples are drawn from: where only some
+    rows are scored, what the others would have said is in it.
+    """
     found = [np.full(len(cells), np.nan) for _, cells in wanted]
     if mode is None:
         return found
@@ -62,11 +67,20 @@ def std_errors(wanted: Sequence[Wanted], terms: Terms, mode: Intervals | None) -
                 for cell, added in zip(cells, of_cells, strict=True)
             ]
     if mode == "subsample":
-        missing = [at for at, errors in enumerate(found) if np.isnan(errors).all()]
+        missing = [
+            at
+            for at, errors in enumerate(found)
+            if np.isnan(errors).all() and not sampled(wanted[at][0], terms)
+        ]
         rescored = _by_rescoring([wanted[at] for at in missing], terms)
         for at, errors in zip(missing, rescored, strict=True):
             found[at] = errors
     return found
+
+
+def sampled(metric: Any, terms: Terms) -> bool:
+    """Return whether a metric scores only some of the rows."""
+    return isinstance(metric, SearchSettings) and metric.sampled(terms)
 
 
 def _models(cell: Cell) -> tuple[int, int]:
@@ -93,11 +107,13 @@ def _row_error(metric: Any, terms: Terms, cell: Cell, added: float) -> float:
 def _halved(metric: Any, n_samples: int) -> Any:
     """Return the settings for one half of the samples, or None if the halves are too small."""
     size = n_samples // 2
-    if metric.dependence != "lists" or size < LEAST_IN_HALF:
+    n_rows = min(n_samples, getattr(metric, "rows", None) or n_samples)
+    # Some rows fall into the halves by chance: many enough for either to have its share.
+    enough = 2 * LEAST_IN_HALF if n_rows == n_samples else 4 * LEAST_IN_HALF
+    if metric.dependence != "lists" or n_rows < enough:
         return None
     half = metric.among(size, n_samples)
-    graphs = (n.graph if isinstance(n, EdgeNeed) else n for n in half.needs())
-    if any(not isinstance(g, GraphNeed) or g.k > size - 2 for g in graphs):
+    if any(not isinstance(g, GraphNeed) or g.k > size - 2 for g in map(graph_of, half.needs())):
         return None
     return half
 
@@ -116,6 +132,7 @@ def _added_by_lists(wanted: Sequence[Wanted], terms: Terms) -> list[Floats]:
                 if half is None:
                     total[:] = np.nan
                     continue
+                places = [_places(half, terms, part) for part in (first, second)]
                 for c, cell in enumerate(cells):
                     try:
                         rows = half.influence(halved, *_models(cell))
@@ -124,13 +141,19 @@ def _added_by_lists(wanted: Sequence[Wanted], terms: Terms) -> list[Floats]:
                     if rows is None:
                         total[c] = np.nan
                     else:
-                        total[c] += added_by_dependence((rows[first], rows[second]))
+                        total[c] += added_by_dependence([rows[part] for part in places])
     else:
         sums = [np.full(len(cells), np.nan) for _, cells in wanted]
     return [
         total / FREEDOM * (n // 2) / n * (1.0 if half is None else metric.unit / half.unit) ** 2
         for total, half, (metric, _) in zip(sums, settings, wanted, strict=True)
     ]
+
+
+def _places(metric: Any, terms: Terms, part: Indices) -> Indices:
+    """Return which of the scored rows are among these samples."""
+    rows = terms.rows(graph_of(metric.needs()[0]))
+    return part if rows is None else np.flatnonzero(np.isin(rows, part, assume_unique=True))
 
 
 def _added_by_subsets(wanted: Sequence[Wanted], terms: Terms) -> list[Floats]:

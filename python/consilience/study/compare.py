@@ -7,7 +7,7 @@ import platform
 import time
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,10 @@ import numpy as np
 from consilience._evaluate import Terms, metric_with, terms_of
 from consilience._validate import check_choice, check_integer
 from consilience.metrics import PRESETS
+from consilience.metrics._graph import METHODS, SearchSettings
 from consilience.metrics._registry import Registered, Score
-from consilience.study._errors import INTERVALS, Intervals, std_errors, wider_needs
+from consilience.needs import Method, MomentNeed, SampleNeed
+from consilience.study._errors import INTERVALS, Intervals, sampled, std_errors, wider_needs
 from consilience.study._nulls import NULL_MODES, Chance, NullMode
 from consilience.study._previous import Known, known_scores
 from consilience.study.score_matrix import ScoreMatrix
@@ -53,6 +55,8 @@ def compare(
     metrics: Iterable[Request] | None = None,
     *,
     preset: str | None = None,
+    neighbors: Method = "exact",
+    rows: int | None = None,
     null: NullMode | None = "auto",
     permutations: int = 200,
     seed: int = 0,
@@ -77,6 +81,19 @@ def compare(
     preset : "matter" or "prh", optional
         The settings of arXiv:2512.03750, or of platonic-rep. "matter" if neither is given.
         Entries that need more samples than there are, are left out with a warning.
+    neighbors : "exact" or "approx"
+        "approx" searches faster and may miss some neighbours: each score's details have the
+        recall of both models, estimated from exact lists of some rows, with its interval. For the
+        metrics that allow it and say nothing of their own; a warning names the others. Few samples
+        are searched exactly all the same, and have no recall.
+    rows : int, optional
+        Exact neighbours and ranks of a seeded sample of so many rows alone, the same for all
+        models, among all samples. A mean over rows is then without bias that of all rows, a
+        function of such means nearly so. ``details["rows_std_error"]`` is the error that this
+        adds, so of the score as an estimate of the score over all rows; the standard errors
+        include it. For the metrics that allow it, which are then not searched by "approx" too; all
+        rows are taken where there are no more than `rows`. No p-values, as a relabelled sample may
+        be one without neighbours; but `information_imbalance` takes null="permutation".
     null : "auto", "closed", "permutation" or None
         Where p-values and calibrated scores come from. "auto": from `permutations` relabellings
         where one costs O(n_samples · k), as for all neighbour graphs; else from the closed-form
@@ -86,7 +103,8 @@ def compare(
         `distance_correlation`, `rsa` and RBF kernels on many samples. None: neither. Moments in
         closed form are given in any case.
     permutations, seed : int
-        How many relabellings, and which; the same ones for all pairs and metrics.
+        How many relabellings, and which; the same ones for all pairs and metrics. The seed also
+        says which rows, and how an approximate search starts.
     intervals : "auto", "subsample" or None
         Where standard errors come from. "auto": the rows or pairs of rows that a score is a
         mean of, and what their dependence adds. "subsample": also scores of random halves, for
@@ -134,7 +152,9 @@ def compare(
     terms = terms_of(
         models.items(), [], [], backend=backend, n_threads=n_threads, max_memory=max_memory
     )
+    columns, all_pairs = _searched(columns, terms.n_samples, neighbors, rows, seed)
     columns, skipped = _feasible(columns, terms, lenient=metrics is None)
+    _check_null(null, columns, terms)
     known = known_scores(
         previous,
         {name: terms.dims(a) for a, name in enumerate(models)},
@@ -169,7 +189,9 @@ def compare(
         n_samples=terms.n_samples,
         dims=tuple(terms.dims(a) for a in range(len(models))),
         scores=scores,
-        provenance=_provenance(terms, preset, skipped, seconds) | {"inference": inference},
+        provenance=_provenance(terms, preset, skipped, seconds)
+        | {"inference": inference}
+        | _search_facts(columns, scores, all_pairs, terms),
     )
 
 
@@ -218,6 +240,96 @@ def _columns(metrics: Iterable[Request] | None, preset: str | None) -> list[_Col
 
 def _column(label: str, name: str, settings: Mapping[str, Any]) -> _Column:
     return _Column(label, *metric_with(name, settings))
+
+
+def _searched(
+    columns: list[_Column], n_samples: int, neighbors: Method, rows: int | None, seed: int
+) -> tuple[list[_Column], dict[str, str]]:
+    """Return the columns searched as asked for, and why some cannot be."""
+    check_choice(neighbors, "neighbors", METHODS)
+    if rows is not None:
+        check_integer(rows, "rows", 3)
+    wanted: list[dict[str, Any]] = []
+    if rows is not None and rows < n_samples:
+        wanted.append({"rows": rows, "seed": seed})
+    if neighbors == "approx":
+        wanted.append({"neighbors": neighbors, "seed": seed})
+    if not wanted:
+        return columns, {}
+    found, reasons = [], {}
+    for column in columns:
+        metric, reason = _search_as(column.metric, wanted)
+        found.append(replace(column, metric=metric))
+        if reason:
+            reasons[column.label] = reason
+    if reasons:
+        told = "; ".join(f"{label}: {reason}" for label, reason in reasons.items())
+        warnings.warn(f"all pairs of samples are searched for some metrics. {told}", stacklevel=3)
+    return found, reasons
+
+
+def _search_as(metric: Any, wanted: list[dict[str, Any]]) -> tuple[Any, str]:
+    """Return the metric with the first of the searches that it allows, or why it allows none."""
+    if not isinstance(metric, SearchSettings):
+        free = all(isinstance(need, (MomentNeed, SampleNeed)) for need in metric.needs())
+        return metric, "" if free else "it reads all pairs of samples"
+    if metric.neighbors == "approx" or metric.rows is not None:
+        return metric, ""
+    reasons = []
+    for search in wanted:
+        try:
+            return replace(metric, **search), ""
+        except ValueError as error:
+            reasons.append(str(error))
+    return metric, "; ".join(reasons)
+
+
+def _check_null(null: str | None, columns: list[_Column], terms: Terms) -> None:
+    for column in columns:
+        metric = column.metric
+        if null == "permutation" and sampled(metric, terms) and not metric.relabels_rows:
+            raise ValueError(
+                f"{column.label}: relabelled samples would be neighbours of rows that have none; "
+                'leave `rows` out, or take null="auto"'
+            )
+
+
+def _search_facts(
+    columns: list[_Column],
+    scores: Mapping[str, Scores],
+    all_pairs: Mapping[str, str],
+    terms: Terms,
+) -> dict[str, Any]:
+    """Return whether all neighbours are exact and, of each metric that is searched, how."""
+    facts: dict[str, str] = {}
+    for column in columns:
+        details = scores[column.label].details
+        if sampled(column.metric, terms):
+            facts[column.label] = (
+                f"exact, of {column.metric.rows} of {terms.n_samples} rows "
+                f"(seed {column.metric.seed})"
+            )
+        elif getattr(column.metric, "neighbors", "exact") == "approx":
+            approximate = any(name.startswith("recall") for name in details)
+            facts[column.label] = (
+                f"approximate, {_least_recall(details)}"
+                if approximate
+                else "exact, as there are so few samples"
+            )
+        elif column.label in all_pairs:
+            facts[column.label] = f"exact, of all rows: {all_pairs[column.label]}"
+    approximate = any(text.startswith("approximate") for text in facts.values())
+    return {"exact": not approximate} | ({"neighbors": facts} if facts else {})
+
+
+def _least_recall(details: Mapping[str, Floats]) -> str:
+    """Return the recall of the model whose lists miss most, with its interval."""
+    low, middle, high = (
+        float(min(np.nanmin(details[f"{name}{side}"]) for side in sides))
+        for sides in [("_a", "_b") if "recall_a" in details else ("",)]
+        for name in ("recall_low", "recall", "recall_high")
+    )
+    return f"least recall of a model {middle:.4f} ({low:.4f} to {high:.4f})"
 
 
 def _feasible(
@@ -346,8 +458,7 @@ def _provenance(
         "preset": preset,
         "backend": terms.ops.name,
         "n_threads": getattr(terms.ops, "n_threads", None),
-        "precision": "float64 sums; neighbours and ranks exact in float64",
-        "exact": True,
+        "precision": "float64 sums; neighbours and ranks judged in float64",
         "dtypes": {s.name: s.dtype for s in terms.sets},
         "seconds": round(seconds, 3),
         "skipped": skipped,

@@ -11,7 +11,9 @@ from typing import Any
 from consilience._validate import check_choice, check_integer
 from consilience.datasets import find_dataset
 from consilience.metrics import METRICS, PRESETS
+from consilience.metrics._graph import METHODS
 from consilience.models import MODELS, find_model
+from consilience.needs import Method
 
 ANALYSES = (
     "condensed",
@@ -33,6 +35,8 @@ SIMPLE = (
     "title",
     "description",
     "preset",
+    "neighbors",
+    "rows",
     "layer_samples",
     "map_samples",
     "locality_samples",
@@ -105,7 +109,8 @@ class Performance:
 class PartPlan:
     """One dataset and the models that embed it.
 
-    Without `data`, every model must be a store of embeddings made elsewhere.
+    Without `data`, every model must be a store of embeddings made elsewhere. How neighbours are
+    found, `neighbors` and `rows`, is as in `compare`.
     """
 
     name: str
@@ -116,6 +121,8 @@ class PartPlan:
     title: str = ""
     description: str = ""
     preset: str = ""
+    neighbors: Method = "exact"
+    rows: int | None = None
     metrics: tuple[tuple[str, dict[str, Any]], ...] = ()
     performance: Performance | None = None
     analyses: tuple[str, ...] = ANALYSES
@@ -139,6 +146,9 @@ class PartPlan:
             raise ValueError(f"part {self.name!r} must have at least two models, got {names}")
         if self.preset:
             check_choice(self.preset, "preset", PRESETS)
+        check_choice(self.neighbors, f"neighbors of {self.name}", METHODS)
+        if self.rows is not None:
+            check_integer(self.rows, f"rows of {self.name}", 3)
         for metric, _ in self.metrics:
             check_choice(metric, "metric", METRICS)
         for analysis in self.analyses:

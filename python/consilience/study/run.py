@@ -152,6 +152,8 @@ def _part(plan: PartPlan, folder: Path, outcomes: Sequence[Outcome], say: Say) -
     matrix = _compare(plan, by_name, _previous(old, answers))
     for label, reason in matrix.provenance.get("skipped", {}).items():
         notes.append(f"{label} was left out: {reason}.")
+    for label, how in matrix.provenance.get("neighbors", {}).items():
+        notes.append(f"{label}: neighbours {how}.")
     facts = tuple(model_facts(o) for o in done)
     energies, layers = energies_of(done, ids), aligned_layers(plan, folder, names)
     context = Context(plan, matrix, facts, by_name, samples, energies, layers)
@@ -200,10 +202,16 @@ def _compare(
 ) -> ScoreMatrix:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is left out is in the provenance too
-        if plan.metrics:
-            return compare(arrays, plan.metrics, progress=True, previous=previous)
-        preset = plan.preset or next(iter(PRESETS))
-        return compare(arrays, preset=preset, progress=True, previous=previous)
+        preset = None if plan.metrics else plan.preset or next(iter(PRESETS))
+        return compare(
+            arrays,
+            plan.metrics or None,
+            preset=preset,
+            neighbors=plan.neighbors,
+            rows=plan.rows,
+            progress=True,
+            previous=previous,
+        )
 
 
 def _samples(plan: PartPlan, ids: Sequence[str]) -> tuple[Samples, list[str]]:
