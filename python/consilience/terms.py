@@ -6,9 +6,10 @@ formula in NumPy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import math
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,24 +19,111 @@ Indices = NDArray[np.int64]
 
 
 class Saved:
-    """Terms that can be written to one .npz file and read back, bit for bit."""
+    """Terms that can be written to one .npz file and read back, bit for bit.
+
+    Fields named in `_parts` are terms themselves, stored as "field.field_of_theirs".
+    """
+
+    _parts: ClassVar[dict[str, type[Saved]]] = {}
 
     def save(self, path: str | Path) -> None:
         """Write all fields to `path` (.npz, no pickles)."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
-        present = {name: np.asarray(v) for name, v in values.items() if v is not None}
         with Path(path).open("wb") as file:
-            np.savez(file, allow_pickle=False, **present)
+            np.savez(file, allow_pickle=False, **self._arrays())
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote."""
         with np.load(path, allow_pickle=False) as stored:
-            values: dict[str, Any] = {name: stored[name] for name in stored.files}
-        for name, value in values.items():
-            if value.ndim == 0:
-                values[name] = value.item()
+            return cls._from_arrays({name: stored[name] for name in stored.files})
+
+    def _arrays(self) -> dict[str, Any]:
+        arrays: dict[str, Any] = {}
+        for entry in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, entry.name)
+            if isinstance(value, Saved):
+                own = value._arrays()
+                arrays |= {f"{entry.name}.{name}": array for name, array in own.items()}
+            elif value is not None:
+                arrays[entry.name] = np.asarray(value)
+        return arrays
+
+    @classmethod
+    def _from_arrays(cls, arrays: dict[str, Any]) -> Self:
+        values: dict[str, Any] = {}
+        parts: dict[str, dict[str, Any]] = {}
+        for name, array in arrays.items():
+            part, dot, rest = name.partition(".")
+            if dot:
+                parts.setdefault(part, {})[rest] = array
+            else:
+                values[name] = array.item() if array.ndim == 0 else array
+        for part, own in parts.items():
+            values[part] = cls._parts[part]._from_arrays(own)
         return cls(**values)
+
+
+@dataclass(frozen=True)
+class Recall(Saved):
+    """Share of the true k nearest that an approximate graph lists, from a sample of its rows.
+
+    estimate : mean over the sampled rows; a neighbour as far as the true k-th counts
+    low, high : interval of the mean over all rows, by docs/theory.md#approximate-neighbours
+    n_rows : rows sampled, without replacement
+    confidence : of the interval
+    hits : (n_rows, k), how many of the first 1 ... k true neighbours of a row are listed; None if
+        it was not kept
+    """
+
+    estimate: float
+    low: float
+    high: float
+    n_rows: int
+    confidence: float
+    hits: Indices | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def from_hits(cls, hits: Indices, confidence: float = 0.95) -> Recall:
+        """Return the recall of rows that list hits[:, -1] of their k = hits.shape[1] nearest."""
+        n_rows, k = hits.shape
+        estimate = float(hits[:, -1].sum()) / (n_rows * k)
+        # One more row that missed everything: what a sample of this size may not have met.
+        rows = np.append(hits[:, -1] / k, 0.0)
+        mean, variance = float(rows.mean()), float(rows.var())
+        effective = n_rows * mean * (1.0 - mean) / variance if variance > 0.0 else float(n_rows)
+        excess = math.log(2.0 / (1.0 - confidence)) / effective
+        low, high = _chernoff(estimate, excess, 0.0), _chernoff(estimate, excess, 1.0)
+        return cls(estimate, low, high, n_rows, confidence, hits)
+
+    def nearest(self, k: int, of: int) -> Recall:
+        """Return the recall of the first k of `of` listed neighbours."""
+        if self.hits is not None:
+            return self.from_hits(self.hits[:, :k], self.confidence)
+        # All that is missed may be among the first k, or nothing of it.
+        low = max(0.0, 1.0 - (1.0 - self.low) * of / k)
+        estimate = max(0.0, 1.0 - (1.0 - self.estimate) * of / k)
+        return Recall(estimate, low, 1.0, self.n_rows, self.confidence)
+
+
+def _chernoff(mean: float, excess: float, end: float) -> float:
+    """Return the p furthest towards `end` whose divergence from `mean` stays within `excess`."""
+
+    def divergence(p: float) -> float:
+        sides = ((mean, p), (1.0 - mean, 1.0 - p))
+        if any(share > 0.0 and part <= 0.0 for share, part in sides):
+            return math.inf
+        return sum(share * math.log(share / part) for share, part in sides if share > 0.0)
+
+    inside, outside = mean, end
+    if divergence(outside) <= excess:
+        return outside
+    for _ in range(60):
+        middle = 0.5 * (inside + outside)
+        if divergence(middle) <= excess:
+            inside = middle
+        else:
+            outside = middle
+    return outside
 
 
 @dataclass(frozen=True)
@@ -45,11 +133,15 @@ class Graph(Saved):
     indices, distances : (n_samples, k)
     judged : float64 distances it took to certify the lists (k per row is the least), or 0
         where every distance was computed in float64.
+    recall : of an approximate graph; None if the graph is exact.
     """
+
+    _parts: ClassVar[dict[str, type[Saved]]] = {"recall": Recall}
 
     indices: Indices
     distances: Floats
     judged: int = 0
+    recall: Recall | None = None
 
     @property
     def n_samples(self) -> int:
@@ -67,13 +159,15 @@ class Graph(Saved):
             np.ascontiguousarray(self.indices[:, :k]),
             np.ascontiguousarray(self.distances[:, :k]),
             self.judged,
+            self.recall and self.recall.nearest(k, self.k),
         )
 
     def relabelled(self, permutation: Indices) -> Graph:
         """Return the graph of the rows X[permutation], without any distance computed."""
         place = np.empty_like(permutation)
         place[permutation] = np.arange(len(permutation))
-        return Graph(place[self.indices[permutation]], self.distances[permutation], self.judged)
+        indices, distances = place[self.indices[permutation]], self.distances[permutation]
+        return Graph(indices, distances, self.judged, self.recall)
 
 
 @dataclass(frozen=True)
