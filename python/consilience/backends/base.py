@@ -77,6 +77,14 @@ class Backend(Protocol):
     ) -> Graph:
         """Return the k nearest other rows of each row (or of those in [start, stop))."""
 
+    def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 4) -> Graph:
+        """Return k near other rows of each row, and how many of the k nearest they are.
+
+        `Graph.recall` is None where the search was exact. The one knob is `effort`: recall grows
+        with it and time with its square; which recall a given one brings depends on the data,
+        and is measured, so a recall to aim at could not be promised.
+        """
+
     def moments(self, X: Any, Y: Any) -> Moments:
         """Return the augmented cross-moment, about the column means."""
 

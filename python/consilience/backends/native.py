@@ -14,6 +14,7 @@ import numpy as np
 from consilience import _core
 from consilience.backends._axes import pruning_axes
 from consilience.backends._offsets import typical_offsets
+from consilience.backends._recall import certified
 from consilience.backends.base import Channel, PairTable, column_means, sampled_pairs
 from consilience.terms import (
     Floats,
@@ -35,6 +36,10 @@ FLOAT64_SAMPLES = 2048
 LARGEST_FLOAT32_EXPONENT = 100.0
 # Axes cost about as much as the products of this many rows.
 PRUNED_ROWS = 1024
+# Below, exact search is as fast as an approximate one of useful recall (bench_knn_approx.py).
+FEWEST_APPROXIMATED = 16_384
+# Rows per pivot: cells grow with the effort, and must hold many more than k rows.
+ROWS_PER_PIVOT = 160
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,38 @@ class NativeBackend:
             np.concatenate([distances for _, distances, _ in parts]),
             sum(judged for _, _, judged in parts),
         )
+
+    def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 4) -> Graph:
+        if effort < 1:
+            raise ValueError(f"`effort` must be at least 1, got {effort}")
+        cell = effort * max(ROWS_PER_PIVOT, k)
+        if len(X) < max(FEWEST_APPROXIMATED, 4 * cell):
+            return self.knn_exact(X, k=k, distance=distance)
+        self._check_memory(
+            "knn_approx",
+            _core.knn_approx_bytes(
+                len(X), X.shape[1], k=k, cell=cell, fanout=effort, n_threads=self.n_threads
+            ),
+        )
+        with _one_blas_thread:
+            graph = Graph(
+                *_core.knn_approx(
+                    X,
+                    k=k,
+                    distance=distance,
+                    seed=seed,
+                    cell=cell,
+                    fanout=effort,
+                    n_threads=self.n_threads,
+                )
+            )
+
+        def nearest(rows: Indices) -> Floats:
+            others = np.setdiff1d(np.arange(len(X)), rows, assume_unique=True)
+            front = np.ascontiguousarray(X[np.concatenate([rows, others])])
+            return self.knn_exact(front, k=k, distance=distance, rows=(0, len(rows))).distances
+
+        return certified(graph, nearest, seed)
 
     def moments(self, X: Any, Y: Any) -> Moments:
         shift_x = column_means(X)
