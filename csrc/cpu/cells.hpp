@@ -9,7 +9,7 @@ namespace consilience {
 
 struct CellOptions {
   index_t size = 640;  // on average; none is more than kCrowded times as large
-  index_t fanout = 4;  // cells that a row is in
+  index_t fanout = 6;  // cells that a row is in
   std::uint64_t seed = 0;
 };
 

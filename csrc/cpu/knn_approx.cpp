@@ -141,8 +141,12 @@ class Search {
     const index_t padded = worker.panels->n_panels() * kernel_.cols;
     worker.offsets.assign(padded, 0.0f);
     worker.thresholds.assign(padded, -kInfinity);
+    for (index_t m = 0; m < count; m += 4) {
+      const float* rows[4];
+      for (index_t r = 0; r < 4; ++r) rows[r] = set_.row(members[std::min(m + r, count - 1)]);
+      worker.panels->set_four(m, rows);
+    }
     for (index_t m = 0; m < count; ++m) {
-      worker.panels->set_row(m, set_.row(members[m]), d());
       worker.offsets[m] = offsets_[members[m]];
       worker.thresholds[m] = lists_.threshold(members[m]);
     }

@@ -11,7 +11,7 @@ struct KnnApproxOptions {
   Distance distance = Distance::l2;
   std::uint64_t seed = 0;
   index_t cell = 640;  // rows in a cell, on average
-  index_t fanout = 4;  // cells that a row is in
+  index_t fanout = 6;  // cells that a row is in
 };
 
 // k near other rows of each row, ordered by (distance, index), with distances as in knn_exact: most

@@ -68,7 +68,7 @@ KINDS = sorted(kinds(np.random.default_rng(0)))
 def small(monkeypatch):
     """The approximate search at sizes that would be searched exactly."""
     monkeypatch.setattr(native_backend, "FEWEST_APPROXIMATED", 0)
-    monkeypatch.setattr(native_backend, "ROWS_PER_PIVOT", 24)
+    monkeypatch.setattr(native_backend, "CELL_ROWS", 96)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -53,7 +53,7 @@ class ArrayBackend:
             distances.append(to_host(xp.take_along_axis(block, order, axis=1)))
         return Graph(np.concatenate(indices).astype(np.int64), np.concatenate(distances))
 
-    def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 4) -> Graph:
+    def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 6) -> Graph:
         # The reference approximates nothing.
         return self.knn_exact(X, k=k, distance=distance)
 

@@ -77,12 +77,12 @@ class Backend(Protocol):
     ) -> Graph:
         """Return the k nearest other rows of each row (or of those in [start, stop))."""
 
-    def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 4) -> Graph:
+    def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 6) -> Graph:
         """Return k near other rows of each row, and how many of the k nearest they are.
 
-        `Graph.recall` is None where the search was exact. The one knob is `effort`: recall grows
-        with it and time with its square; which recall a given one brings depends on the data,
-        and is measured, so a recall to aim at could not be promised.
+        `Graph.recall` is None where the search was exact. The one knob is `effort`, the groups of
+        near rows that each row is put into: time grows with it, and recall. Which recall it
+        brings depends on the data and is measured, where one to aim at could not be promised.
         """
 
     def moments(self, X: Any, Y: Any) -> Moments:

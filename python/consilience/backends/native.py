@@ -38,8 +38,8 @@ LARGEST_FLOAT32_EXPONENT = 100.0
 PRUNED_ROWS = 1024
 # Below, exact search is as fast as an approximate one of useful recall (bench_knn_approx.py).
 FEWEST_APPROXIMATED = 16_384
-# Rows per pivot: cells grow with the effort, and must hold many more than k rows.
-ROWS_PER_PIVOT = 160
+# Larger cells cost more than a row in more of them (bench/ladder/knn_approx.md).
+CELL_ROWS = 640
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,10 @@ class NativeBackend:
             sum(judged for _, _, judged in parts),
         )
 
-    def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 4) -> Graph:
+    def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 6) -> Graph:
         if effort < 1:
             raise ValueError(f"`effort` must be at least 1, got {effort}")
-        cell = effort * max(ROWS_PER_PIVOT, k)
+        cell = max(CELL_ROWS, 4 * k, effort)
         if len(X) < max(FEWEST_APPROXIMATED, 4 * cell):
             return self.knn_exact(X, k=k, distance=distance)
         self._check_memory(
