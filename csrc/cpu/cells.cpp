@@ -16,7 +16,7 @@ namespace {
 constexpr index_t kRowsPerTask = 192;
 using Members = std::vector<std::int32_t>;
 
-// splitmix64, by counter [steele2014].
+// splitmix64 of a counter.
 std::uint64_t hashed(std::uint64_t seed, std::uint64_t counter) {
   std::uint64_t z = (seed + 1) * 0xd1342543de82ef95u + counter * 0x9e3779b97f4a7c15u;
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;

@@ -12,11 +12,11 @@
 #include <vector>
 
 #include "cpu/cells.hpp"
-#include "cpu/centered.hpp"
 #include "cpu/exact.hpp"
 #include "cpu/micro_kernel.hpp"
 #include "cpu/nearest_lists.hpp"
 #include "cpu/panels.hpp"
+#include "cpu/selection.hpp"
 
 namespace consilience {
 namespace {
@@ -33,19 +33,12 @@ class Search {
       : X_(X),
         options_(options),
         run_(run),
-        set_(centered<float>(X, run)),
+        selection_(make_selection(centered<float>(X, run), options.distance == Distance::ip)),
         offsets_(X.n_samples),
         lists_(X.n_samples, options.k + kSpare),
         workers_(run.n_threads) {
     for (index_t i = 0; i < n(); ++i) {
-      double offset = 0.5 * set_.squared_norms[i];
-      if (options.distance == Distance::ip) {
-        offset = 0.0;
-        for (index_t f = 0; f < d(); ++f) {
-          offset -= static_cast<double>(set_.row(i)[f]) * set_.scale * set_.mean[f];
-        }
-      }
-      offsets_[i] = static_cast<float>(offset);
+      offsets_[i] = selection_.lower[i] + 0.5f * selection_.width[i];
     }
   }
 
@@ -82,7 +75,7 @@ class Search {
  private:
   struct Worker {
     std::unique_ptr<Panels> panels;
-    std::vector<float> offsets, thresholds;
+    std::vector<float> lower, thresholds;
   };
 
   index_t n() const { return X_.n_samples; }
@@ -102,14 +95,14 @@ class Search {
     const auto count = static_cast<index_t>(members.size());
     load(members, worker);
     const Panels& panels = *worker.panels;
-    const float* offsets = worker.offsets.data();
+    const float* lower = worker.lower.data();
     float* thresholds = worker.thresholds.data();
     float products[kMostRows * kMostCols];
     std::uint64_t masks[kMostRows];
     for (index_t col = 0; col < count; col += kernel_.cols) {
       const index_t col_stop = std::min(count, col + kernel_.cols);
       for (index_t row = 0; row < col_stop; row += kernel_.rows) {
-        const MicroBounds bounds{offsets + row, thresholds + row, offsets + col, thresholds + col};
+        const MicroBounds bounds{lower + row, thresholds + row, lower + col, thresholds + col};
         if (!kernel_.reached(panels.row(row), panels.row(col), d(), bounds, products, masks)) {
           continue;
         }
@@ -123,9 +116,8 @@ class Search {
           for (; mask != 0; mask &= mask - 1) {
             const int c = std::countr_zero(mask);
             const index_t j = col + c;
-            const float product = products[(i - row) * kernel_.cols + c];
-            offer(members[i], members[j], offsets[j] - product, thresholds[i]);
-            offer(members[j], members[i], offsets[i] - product, thresholds[j]);
+            take(members[i], members[j], products[(i - row) * kernel_.cols + c], thresholds[i],
+                 thresholds[j]);
           }
         }
       }
@@ -139,7 +131,7 @@ class Search {
     }
     // Past the members: finite products, and nobody who would take them.
     const index_t padded = worker.panels->n_panels() * kernel_.cols;
-    worker.offsets.assign(padded, 0.0f);
+    worker.lower.assign(padded, 0.0f);
     worker.thresholds.assign(padded, -kInfinity);
     for (index_t m = 0; m < count; m += 4) {
       const float* rows[4];
@@ -147,13 +139,23 @@ class Search {
       worker.panels->set_four(m, rows);
     }
     for (index_t m = 0; m < count; ++m) {
-      worker.offsets[m] = offsets_[members[m]];
-      worker.thresholds[m] = lists_.threshold(members[m]);
+      worker.lower[m] = selection_.lower[members[m]];
+      worker.thresholds[m] = widened(members[m], lists_.threshold(members[m]));
     }
   }
 
-  void offer(std::int32_t i, std::int32_t j, float key, float& threshold) {
-    if (key <= threshold) threshold = lists_.offer(i, j, key);
+  // Above every lower bound that a pair of a key up to the threshold can show, rounding included:
+  // what is left out here could not be in the list, whoever came before (docs/theory.md).
+  float widened(index_t i, float threshold) const {
+    return threshold + (selection_.slack[i] + 0x1p-22f * std::abs(threshold));
+  }
+
+  void take(std::int32_t i, std::int32_t j, float product_ij, float& threshold_i,
+            float& threshold_j) {
+    const bool near_i = selection_.lower[j] - product_ij <= threshold_i;
+    const bool near_j = selection_.lower[i] - product_ij <= threshold_j;
+    if (near_i) threshold_i = widened(i, lists_.offer(i, j, offsets_[j] - product_ij));
+    if (near_j) threshold_j = widened(j, lists_.offer(j, i, offsets_[i] - product_ij));
   }
 
   // Those that one row lists or is listed by meet, for each row.
@@ -187,11 +189,10 @@ class Search {
 
   void meet_all(index_t i) {
     lists_.clear(i);  // products are summed in another order here: keys differ
-    float threshold = lists_.threshold(i);
     for (index_t j = 0; j < n(); ++j) {
       if (j == i) continue;
       const float key = offsets_[j] - product(set_.row(i), set_.row(j), d());
-      offer(static_cast<std::int32_t>(i), static_cast<std::int32_t>(j), key, threshold);
+      lists_.offer(i, static_cast<std::int32_t>(j), key);
     }
   }
 
@@ -201,7 +202,8 @@ class Search {
   const KnnApproxOptions& options_;
   const Run& run_;
   const MicroKernel& kernel_ = micro_kernel();
-  Centered<float> set_;
+  Selection selection_;
+  const Centered<float>& set_ = selection_.set;
   std::vector<float> offsets_;  // a pair (i, j) has key offsets_[j] - a_i.a_j in the list of i
   NearestLists lists_;
   std::vector<Worker> workers_;
@@ -221,7 +223,7 @@ void knn_approx(const Embedding& X, const KnnApproxOptions& options, const Run& 
 index_t knn_approx_bytes(index_t n_samples, index_t n_features, const KnnApproxOptions& options,
                          int n_threads) {
   const index_t pivots = n_pivots(n_samples, {options.cell, options.fanout, options.seed});
-  const index_t per_row = 4 * n_features + 16 + NearestLists::bytes_per_row(options.k + kSpare) +
+  const index_t per_row = 4 * n_features + 24 + NearestLists::bytes_per_row(options.k + kSpare) +
                           8 * options.fanout + 4 * kJoined + 8 + 16 * options.k;
   const index_t per_worker = 4 * kCrowded * options.cell * (n_features + 4) + 1024 * pivots;
   return n_samples * per_row + 4 * pivots * n_features + n_threads * per_worker;

@@ -14,7 +14,7 @@ import numpy as np
 from consilience import _core
 from consilience.backends._axes import pruning_axes
 from consilience.backends._offsets import typical_offsets
-from consilience.backends._recall import certified
+from consilience.backends._recall import SAMPLED_ROWS, certified
 from consilience.backends.base import Channel, PairTable, column_means, sampled_pairs
 from consilience.terms import (
     Floats,
@@ -112,24 +112,12 @@ class NativeBackend:
         cell = max(CELL_ROWS, 4 * k, effort)
         if len(X) < max(FEWEST_APPROXIMATED, 4 * cell):
             return self.knn_exact(X, k=k, distance=distance)
-        self._check_memory(
-            "knn_approx",
-            _core.knn_approx_bytes(
-                len(X), X.shape[1], k=k, cell=cell, fanout=effort, n_threads=self.n_threads
-            ),
-        )
+        options = {"k": k, "cell": cell, "fanout": effort, "n_threads": self.n_threads}
+        search = _core.knn_approx_bytes(len(X), X.shape[1], **options)
+        certificate = X.nbytes + _core.knn_exact_bytes(len(X), X.shape[1], 0, SAMPLED_ROWS, k)
+        self._check_memory("knn_approx", max(search, certificate))
         with _one_blas_thread:
-            graph = Graph(
-                *_core.knn_approx(
-                    X,
-                    k=k,
-                    distance=distance,
-                    seed=seed,
-                    cell=cell,
-                    fanout=effort,
-                    n_threads=self.n_threads,
-                )
-            )
+            graph = Graph(*_core.knn_approx(X, distance=distance, seed=seed, **options))
 
         def nearest(rows: Indices) -> Floats:
             others = np.setdiff1d(np.arange(len(X)), rows, assume_unique=True)
