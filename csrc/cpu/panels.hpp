@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 #include <new>
 
@@ -32,12 +33,37 @@ class Panels {
     float* to = at(row);
     for (index_t f = 0; f < count; ++f) to[f * cols_] = values[f];
   }
+  // Four rows, from a multiple of four on: four by four entries are turned in registers.
+  void set_four(index_t row, const float* const values[4]) {
+    float* to = at(row);
+    index_t f = 0;
+    for (; f + 4 <= depth_; f += 4, to += 4 * cols_) {
+      Four a, b, c, d;
+      std::memcpy(&a, values[0] + f, sizeof(Four));
+      std::memcpy(&b, values[1] + f, sizeof(Four));
+      std::memcpy(&c, values[2] + f, sizeof(Four));
+      std::memcpy(&d, values[3] + f, sizeof(Four));
+      const Four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+      const Four ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+      const Four cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+      const Four cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+      const Four turned[4] = {__builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5),
+                              __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7),
+                              __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5),
+                              __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7)};
+      for (index_t g = 0; g < 4; ++g) std::memcpy(to + g * cols_, &turned[g], sizeof(Four));
+    }
+    for (; f < depth_; ++f, to += cols_) {
+      for (index_t r = 0; r < 4; ++r) to[r] = values[r][f];
+    }
+  }
   // The first feature of a row, whose next ones are `cols` further on.
   const float* row(index_t row) const {
     return data_.get() + row / cols_ * cols_ * depth_ + row % cols_;
   }
 
  private:
+  using Four = float __attribute__((vector_size(16)));
   static constexpr std::size_t kAlignment = 64;
   struct Delete {
     void operator()(float* data) const { ::operator delete(data, std::align_val_t{kAlignment}); }

@@ -60,6 +60,10 @@ class ArrayBackend:
             n_all=None if rows is None else int(X.shape[0]),
         )
 
+    def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 6) -> Graph:
+        # The reference approximates nothing.
+        return self.knn_exact(X, k=k, distance=distance)
+
     def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
         xp = array_namespace(*sets)
         for a, b in pairs:

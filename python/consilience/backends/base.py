@@ -75,6 +75,14 @@ class Backend(Protocol):
     def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
         """Return the k nearest other rows of each row, or of `rows`, ascending."""
 
+    def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 6) -> Graph:
+        """Return k near other rows of each row, and how many of the k nearest they are.
+
+        `Graph.recall` is None where the search was exact. The one knob is `effort`, the groups of
+        near rows that each row is put into: time grows with it, and recall. Which recall it
+        brings depends on the data and is measured, where one to aim at could not be promised.
+        """
+
     def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
         """Yield the augmented cross-moment of each pair of sets, about shifts near their means."""
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from consilience import _core
 from consilience.backends._axes import pruning_axes
+from consilience.backends._recall import SAMPLED_ROWS, certified
 from consilience.backends.base import Channel, PairTable, sampled_pairs
 from consilience.terms import (
     Floats,
@@ -37,6 +38,10 @@ LARGEST_FLOAT32_EXPONENT = 100.0
 SHIFT_ROWS = 4096
 # Axes cost about as much as the products of this many rows.
 PRUNED_ROWS = 1024
+# Below, exact search is as fast as an approximate one of useful recall (bench_knn_approx.py).
+FEWEST_APPROXIMATED = 16_384
+# Larger cells cost more than a row in more of them (bench/ladder/knn_approx.md).
+CELL_ROWS = 640
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,24 @@ class NativeBackend:
             rows=rows,
             n_all=None if rows is None else len(X),
         )
+
+    def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 6) -> Graph:
+        if effort < 1:
+            raise ValueError(f"`effort` must be at least 1, got {effort}")
+        cell = max(CELL_ROWS, 4 * k, effort)
+        if len(X) < max(FEWEST_APPROXIMATED, 4 * cell):
+            return self.knn_exact(X, k=k, distance=distance)
+        options = {"k": k, "cell": cell, "fanout": effort, "n_threads": self.n_threads}
+        search = _core.knn_approx_bytes(len(X), X.shape[1], **options)
+        certificate = _core.knn_exact_bytes(len(X), X.shape[1], 0, SAMPLED_ROWS, k)
+        self._check_memory("knn_approx", max(search, certificate))
+        with _one_blas_thread:
+            graph = Graph(*_core.knn_approx(X, distance=distance, seed=seed, **options))
+
+        def nearest(rows: Indices) -> Floats:
+            return self.knn_exact(X, k=k, distance=distance, rows=rows).distances
+
+        return certified(graph, nearest, seed)
 
     def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
         widths: list[int] = [X.shape[1] for X in sets]

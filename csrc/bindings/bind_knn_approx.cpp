@@ -1,0 +1,45 @@
+// Python face of knn_approx: checks, drops the GIL, calls the kernel.
+
+#include "bindings/numpy_view.hpp"
+#include "ops/knn_approx.hpp"
+
+namespace consilience {
+
+void bind_knn_approx(py::module_& m) {
+  m.def(
+      "knn_approx",
+      [](const py::array& X, index_t k, const std::string& distance, std::uint64_t seed,
+         index_t cell, index_t fanout, int n_threads) {
+        require_blas();
+        const Embedding set = embedding(X, "X");
+        require(k >= 1 && k < set.n_samples, "`k` must be in [1, n_samples)");
+        require(set.n_samples <= (index_t{1} << 31) - 2, "n_samples must be below 2**31 - 1");
+        require(distance == "l2" || distance == "ip", "`distance` must be 'l2' or 'ip'");
+        require(1 <= fanout && fanout <= set.n_samples, "`fanout` must be in [1, n_samples]");
+        require(fanout <= cell, "`cell` must be at least `fanout`");
+        const KnnApproxOptions options{k, distance == "l2" ? Distance::l2 : Distance::ip, seed,
+                                       cell, fanout};
+        const Run run = run_on(n_threads);
+        IndexMatrix indices({set.n_samples, k});
+        Matrix distances({set.n_samples, k});
+        index_t* index_data = indices.mutable_data();
+        double* distance_data = distances.mutable_data();
+        {
+          const py::gil_scoped_release no_gil;
+          knn_approx(set, options, run, index_data, distance_data);
+        }
+        return py::make_tuple(indices, distances);
+      },
+      "X"_a.noconvert(), py::kw_only(), "k"_a, "distance"_a, "seed"_a, "cell"_a, "fanout"_a,
+      "n_threads"_a);
+  m.def(
+      "knn_approx_bytes",
+      [](index_t n_samples, index_t n_features, index_t k, index_t cell, index_t fanout,
+         int n_threads) {
+        const KnnApproxOptions options{k, Distance::l2, 0, cell, fanout};
+        return knn_approx_bytes(n_samples, n_features, options, n_threads);
+      },
+      "n_samples"_a, "n_features"_a, "k"_a, "cell"_a, "fanout"_a, "n_threads"_a);
+}
+
+}  // namespace consilience
