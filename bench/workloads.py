@@ -37,6 +37,35 @@ def gram_floor(*sets: Array, dtype: Any = np.float32) -> Callable[[], Array]:
     return run
 
 
+def blocked_floor(*sets: Array) -> Callable[[], Array]:
+    """Return the same products 2,000 rows at a time into memory that is used again."""
+    transposed = [np.asfortranarray(X.T, dtype=np.float32) for X in sets]
+    n = len(sets[0])
+    out = np.empty((n, min(n, 2000)), np.float32, order="F")
+
+    def run() -> Array:
+        for rows in transposed:
+            for start in range(0, n, 2000):
+                block = rows[:, start : start + 2000]
+                to = out[:, : block.shape[1]]
+                last = sgemm(1.0, rows, block, trans_a=True, c=to, overwrite_c=True)
+        return last
+
+    return run
+
+
+def moment_floor(X: Array, Y: Array) -> Callable[[], Array]:
+    """Return the three products X'X, X'Y and Y'Y in float32."""
+    x, y = (np.asfortranarray(Z, dtype=np.float32) for Z in (X, Y))
+
+    def run() -> Array:
+        for a, b in ((x, x), (y, y), (x, y)):
+            last = sgemm(1.0, a, b, trans_a=True)
+        return last
+
+    return run
+
+
 def some_rows(n_samples: int, count: int = 16) -> Array:
     """Return seeded rows to check against a dense definition."""
     rng = np.random.default_rng(3)
