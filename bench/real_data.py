@@ -1,8 +1,9 @@
 """Embeddings of real models for the benches: `python bench/real_data.py [NAME ...] [--n N]`.
 
-Writes NAME.npy into the folder that CONSILIENCE_BENCH_DATA names, else bench/data. All weights and
-all molecules ship in packages (the extra "models" and consilience/models/nodeps.txt); the texts are
-the definitions of WordNet 3.0, from Debian's wordnet-base or the folder that CONSILIENCE_WORDNET names.
+Writes NAME.npy into the folder that CONSILIENCE_BENCH_DATA names, else bench/data. Weights and
+molecules ship in packages (the extras "models" and admet-ai, consilience/models/nodeps.txt); the
+texts are the definitions of WordNet 3.0, from Debian's wordnet-base or the folder that
+CONSILIENCE_WORDNET names.
 About 25 minutes on one core. Benches skip what is not there.
 """
 
