@@ -1,7 +1,6 @@
 """Write docs/performance.md's tables and figures from bench/results/*.json.
 
-python scripts/performance_page.py            write them
-python scripts/performance_page.py --check    fail if a file is out of date
+`python scripts/performance_page.py` writes them; with --check it fails if a file is out of date.
 """
 
 from __future__ import annotations
@@ -41,6 +40,7 @@ def benches(results: Results, suite: str) -> list[Bench]:
 
 
 def seconds(bench: Bench) -> str:
+    """Return the time of a bench, of all the times it stands for."""
     return f"{bench['median_s'] * bench.get('times', 1):.3g}"
 
 
@@ -69,6 +69,8 @@ def machine(results: Results) -> str:
 
 def verdict(ratio: float, limit: float) -> str:
     """Return whether a ratio keeps a limit, and by how much it misses it."""
+    if ratio != ratio:
+        return "not compared"
     return "met" if ratio <= limit else f"missed by {100 * (ratio / limit - 1):.0f} %"
 
 
@@ -106,6 +108,7 @@ def limit_of(bench: Bench, rivals: list[Bench]) -> tuple[str, float]:
 
 
 def rival_cell(bench: Bench) -> str:
+    """Return a rival with its floors, its recall and what it says of itself."""
     recall = f" (recall {bench['recall']:.3f})" if "recall" in bench else ""
     note = f" ({bench['note']})" if "note" in bench else ""
     return f"{bench['name']} {bench['per_floor']:.2f}{recall}{note}"
@@ -220,6 +223,7 @@ def scaling(results: Results) -> str:
 
 
 def scaling_figure(results: Results) -> str:
+    """Return time against n, a line for every op."""
     return log_log(
         [
             Series(name, [(b["n"], b["min_s"]) for b in group], line=True)
@@ -271,6 +275,7 @@ def roofline(results: Results) -> str:
 
 
 def roofline_figure(results: Results) -> str:
+    """Return the kernels under the roofs of this machine."""
     found = roofs(results)
     series = []
     if {"sgemm", "dgemm", "copy"} <= set(found):

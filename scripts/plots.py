@@ -82,9 +82,8 @@ def log_log(series: Sequence[Series], *, x: str, y: str, title: str) -> str:
             path = "L".join(f"{a:.1f} {b:.1f}" for a, b in placed)
             parts.append(f'<path d="M{path}" fill="none" stroke="{color}" stroke-width="1.5"/>')
         if one.marks:
-            parts += [
-                f'<circle cx="{a:.1f}" cy="{b:.1f}" r="4" fill="{color}"/>' for a, b in placed
-            ]
+            mark = f'r="4" fill="{color}"/>'
+            parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" {mark}' for a, b in placed]
         at = TOP + 12 + 18 * number
         parts.append(f'<circle cx="{right + 18}" cy="{at - 4}" r="4" fill="{color}"/>')
         parts.append(f'<text x="{right + 28}" y="{at}">{escape(one.name)}</text>')
