@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import pytest
 import race
+from workloads import cores
 from works import WORKS
 
-N_THREADS = 2
+N_THREADS = min(2, cores())
 
 
 @pytest.mark.parametrize("work", WORKS, ids=lambda work: work.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,13 @@ from scipy.linalg.blas import dgemm, sgemm
 
 Array = np.ndarray[Any, Any]
 THREADS = (1, 2)
+
+
+def cores() -> int:
+    """Return how many this process may use: BLAS on more threads than cores waits for itself."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def embedding(n_samples: int, n_features: int, model: int = 0) -> Array:

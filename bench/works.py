@@ -140,14 +140,18 @@ def scored(metric: str, expected: Callable[..., Any], rtol: float, **settings: A
 
 
 def median_bandwidths(X: Array, Y: Array) -> tuple[float, float]:
-    """Return the medians over the seeded pairs that the backend draws."""
+    """Return the medians over all pairs, or over the seeded ones that are drawn for many rows."""
     from consilience.backends.base import sampled_pairs
 
-    i, j = sampled_pairs(len(X), 1 << 19)
-    forth, back = (
-        float(np.median(np.linalg.norm(Z[i].astype(np.float64) - Z[j], axis=1))) for Z in (X, Y)
-    )
-    return forth, back
+    n = len(X)
+    i, j = np.triu_indices(n, 1) if n <= 2048 else sampled_pairs(n, 1 << 19)
+
+    def median(Z: Array) -> float:
+        parts = [slice(start, start + 16_384) for start in range(0, len(i), 16_384)]
+        found = [np.linalg.norm(Z[i[p]].astype(np.float64) - Z[j[p]], axis=1) for p in parts]
+        return float(np.median(np.concatenate(found)))
+
+    return median(X), median(Y)
 
 
 FAMILY: tuple[Any, ...] = (

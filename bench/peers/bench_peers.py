@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import pytest
 import race
+from workloads import cores
 from works import WORKS
 
-N_THREADS = 2
+N_THREADS = min(2, cores())
 RACED = [work for work in WORKS if work.peers_n]
 
 

@@ -12,7 +12,7 @@ from peers import rival
 Array = np.ndarray[Any, Any]
 
 
-@rival("distance correlation", "dcor, SciPy path", needs="dcor")
+@rival("distance correlation", "dcor, SciPy path", needs="dcor", compiles=True)
 def distance_correlation(X: Array, Y: Array, *, n_threads: int) -> float:
     import dcor
 

@@ -12,7 +12,7 @@ from peers import rival
 Array = np.ndarray[Any, Any]
 
 
-@rival("distance correlation", "hyppo Dcorr", needs="hyppo")
+@rival("distance correlation", "hyppo Dcorr", needs="hyppo", compiles=True)
 def distance_correlation(X: Array, Y: Array, *, n_threads: int) -> float:
     from hyppo.independence import Dcorr
 
@@ -27,7 +27,9 @@ def with_the_bandwidth_of_the_first(X: Array, Y: Array) -> float:
     return definitions.rbf_cka(X, Y, (bandwidth, bandwidth))
 
 
-@rival("RBF CKA", "hyppo Hsic", needs="hyppo", expected=with_the_bandwidth_of_the_first)
+@rival(
+    "RBF CKA", "hyppo Hsic", needs="hyppo", compiles=True, expected=with_the_bandwidth_of_the_first
+)
 def rbf_cka(X: Array, Y: Array, *, n_threads: int) -> float:
     from hyppo.independence import Hsic
 
