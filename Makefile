@@ -6,7 +6,7 @@ TEST_BIN := .venv/bin
 DEMO_BIN := .venv-demo/bin
 CORE := pyproject.toml CMakeLists.txt $(shell find csrc -name '*.?pp') $(shell find python -name '*.py')
 
-.PHONY: demo test test-models test-families test-peers lint format tables bench bench-quick bench-peers bench-scaling bench-memory bench-instructions bench-data sanitize wheel clean
+.PHONY: demo test test-models test-families test-peers lint format tables bench bench-quick bench-peers bench-scaling bench-memory bench-approx bench-instructions bench-data sanitize wheel clean
 
 demo: .venv-demo/installed
 	$(DEMO_BIN)/consilience demo $(if $(N),--n $(N)) -o demo
@@ -51,7 +51,7 @@ bench: .venv/benched
 bench-quick: .venv/benched
 	$(TEST_BIN)/python bench/run.py --quick
 
-bench-scaling bench-memory: bench-%: .venv/benched
+bench-scaling bench-memory bench-approx: bench-%: .venv/benched
 	$(TEST_BIN)/python bench/run.py $*
 
 # Other programs beside ours, DADApy from an environment of its own.

@@ -1,4 +1,4 @@
-"""Exact neighbours of one set: n = 10,000, d = 256, k = 25 and 500; n = 40,000 by spectrum."""
+"""Exact neighbours of one set: n = 10,000, d = 256, k = 25 and 500; bench_targets.py has larger."""
 
 from __future__ import annotations
 
@@ -84,83 +84,3 @@ def test_torch_mm_topk(k, n_threads, timed, sized):
 
     squares, indices = timed("rival", group(n, k), search, n_threads=n_threads, rounds=3)
     check(X, k, indices[:, 1:].numpy(), np.sqrt(squares[:, 1:].numpy()), 1e-3)
-
-
-LARGE = 40_000
-SPECTRA = {"flat": 0.0, "decaying": 0.7}
-
-
-def spectral(n, decay):
-    """Independent features of standard deviation f^-decay, f = 1 ... d."""
-    rng = np.random.default_rng(4)
-    return (rng.standard_normal((n, D)) * np.arange(1, D + 1) ** -decay).astype(np.float32)
-
-
-def blocked_floor(X):
-    """The product X X', 2,000 rows at a time, and nothing else."""
-    from scipy.linalg.blas import sgemm
-
-    transposed = np.asfortranarray(X.T)
-    blocks = [np.asfortranarray(X[i : i + 2000].T) for i in range(0, len(X), 2000)]
-    out = np.empty((len(X), len(X[:2000])), np.float32, order="F")
-
-    def run():
-        for block in blocks:
-            to = out[:, : block.shape[1]]
-            last = sgemm(1.0, transposed, block, trans_a=True, c=to, overwrite_c=True)
-        return last
-
-    return run
-
-
-@pytest.mark.parametrize("spectrum", SPECTRA)
-def test_ours_large(spectrum, n_threads, timed, native, sized):
-    n = sized(LARGE)
-    X = spectral(n, SPECTRA[spectrum])
-    run = native(n_threads)
-    graph = timed(
-        "ours",
-        f"knn_exact n={n} d={D} k=25 spectrum={spectrum}",
-        lambda: run.knn_exact(X, k=25, distance="l2"),
-        n_threads=n_threads,
-        rounds=2,
-        warmup=False,
-    )
-    check(X, 25, graph.indices, graph.distances, 1e-13)
-
-
-@pytest.mark.parametrize("spectrum", SPECTRA)
-def test_floor_sgemm_large(spectrum, n_threads, timed, sized):
-    n = sized(LARGE)
-    X = spectral(n, SPECTRA[spectrum])
-    product = timed(
-        "floor",
-        f"knn_exact n={n} d={D} k=25 spectrum={spectrum}",
-        blocked_floor(X),
-        n_threads=n_threads,
-        rounds=2,
-        warmup=False,
-    )
-    assert_allclose(product[:, -1], X.astype(np.float64) @ X[-1], rtol=1e-3, atol=1e-2)
-
-
-@pytest.mark.parametrize("spectrum", SPECTRA)
-def test_faiss_index_flat_l2_large(spectrum, n_threads, timed, sized):
-    faiss = pytest.importorskip("faiss")
-    n = sized(LARGE)
-    X = spectral(n, SPECTRA[spectrum])
-
-    def search():
-        index = faiss.IndexFlatL2(D)
-        index.add(X)
-        return index.search(X, 26)
-
-    squares, indices = timed(
-        "rival",
-        f"knn_exact n={n} d={D} k=25 spectrum={spectrum}",
-        search,
-        n_threads=n_threads,
-        rounds=1,
-        warmup=False,
-    )
-    check(X, 25, indices[:, 1:], np.sqrt(squares[:, 1:]), 1e-3)

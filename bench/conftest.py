@@ -30,9 +30,13 @@ _name_the_processor_to_blas()
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from threadpoolctl import threadpool_limits  # noqa: E402
+from workloads import cores  # noqa: E402
 
 from consilience.backends.native import NativeBackend  # noqa: E402
 from peers import Reported  # noqa: E402
+
+# Numba reads it once; a bench that holds itself to fewer must not hold the others.
+os.environ["NUMBA_NUM_THREADS"] = str(cores())
 
 QUICK_SAMPLES = 1000
 

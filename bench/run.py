@@ -25,6 +25,7 @@ RESULTS = HERE / "results"
 # suite -> its file; "cpu" is all the others
 SUITES = {
     "cpu": None,
+    "approx": "bench_knn_approx.py",
     "peers": "peers/bench_peers.py",
     "scaling": "bench_scaling.py",
     "memory": "bench_memory.py",

@@ -88,7 +88,8 @@ def targets(results: Results) -> str:
             (
                 bench["group"].removesuffix(", 2 threads"),
                 "-" if limit is None else f"≤ {limit:g} {against[0]}",
-                f"{against[1]:.2f}",
+                f"{against[1]:.2f}"
+                + (f" (recall {bench['recall']:.3f})" if "recall" in bench else ""),
                 "-" if limit is None else verdict(against[1], limit),
                 ", ".join(rival_cell(r) for r in rivals) or "-",
             )
@@ -99,7 +100,7 @@ def targets(results: Results) -> str:
 
 def limit_of(bench: Bench, rivals: list[Bench]) -> tuple[str, float]:
     """Return the unit of a target's limit and what was measured in it: floors, or a rival."""
-    if "limit_is_of" not in bench:
+    if not bench.get("limit_is_of"):
         return "floors", float(bench["per_floor"])
     named = [r for r in rivals if r["name"] == bench["limit_is_of"]]
     if not named:
@@ -111,7 +112,8 @@ def rival_cell(bench: Bench) -> str:
     """Return a rival with its floors, its recall and what it says of itself."""
     recall = f" (recall {bench['recall']:.3f})" if "recall" in bench else ""
     note = f" ({bench['note']})" if "note" in bench else ""
-    return f"{bench['name']} {bench['per_floor']:.2f}{recall}{note}"
+    time = f"{bench['per_floor']:.2f}" if "per_floor" in bench else f"{seconds(bench)} s"
+    return f"{bench['name']} {time}{recall}{note}"
 
 
 def data(results: Results) -> str:
