@@ -88,8 +88,7 @@ def targets(results: Results) -> str:
             (
                 bench["group"].removesuffix(", 2 threads"),
                 "-" if limit is None else f"≤ {limit:g} {against[0]}",
-                f"{against[1]:.2f}"
-                + (f" (recall {bench['recall']:.3f})" if "recall" in bench else ""),
+                f"{against[1]:.2f}{recall_cell(bench)}",
                 "-" if limit is None else verdict(against[1], limit),
                 ", ".join(rival_cell(r) for r in rivals) or "-",
             )
@@ -110,10 +109,14 @@ def limit_of(bench: Bench, rivals: list[Bench]) -> tuple[str, float]:
 
 def rival_cell(bench: Bench) -> str:
     """Return a rival with its floors, its recall and what it says of itself."""
-    recall = f" (recall {bench['recall']:.3f})" if "recall" in bench else ""
     note = f" ({bench['note']})" if "note" in bench else ""
     time = f"{bench['per_floor']:.2f}" if "per_floor" in bench else f"{seconds(bench)} s"
-    return f"{bench['name']} {time}{recall}{note}"
+    return f"{bench['name']} {time}{recall_cell(bench)}{note}"
+
+
+def recall_cell(bench: Bench) -> str:
+    """Return the recall in brackets, of what has one."""
+    return f" (recall {bench['recall']:.3f})" if "recall" in bench else ""
 
 
 def data(results: Results) -> str:
