@@ -6,7 +6,7 @@ TEST_BIN := .venv/bin
 DEMO_BIN := .venv-demo/bin
 CORE := pyproject.toml CMakeLists.txt $(shell find csrc -name '*.?pp') $(shell find python -name '*.py')
 
-.PHONY: demo test test-models test-families test-peers lint format tables bench bench-quick sanitize wheel clean
+.PHONY: demo test test-models test-families test-peers lint format tables bench bench-targets bench-quick bench-peers bench-scaling bench-memory bench-approx bench-instructions bench-data sanitize wheel clean
 
 demo: .venv-demo/installed
 	$(DEMO_BIN)/consilience demo $(if $(N),--n $(N)) -o demo
@@ -34,6 +34,7 @@ lint: .venv/linted
 	$(TEST_BIN)/clang-format --dry-run --Werror $(shell find csrc -name '*.?pp')
 	$(TEST_BIN)/mypy
 	$(TEST_BIN)/python scripts/metric_tables.py --check
+	$(TEST_BIN)/python scripts/performance_page.py --check
 
 format: .venv/linted
 	$(TEST_BIN)/ruff check --fix --quiet python tests bench scripts
@@ -42,12 +43,33 @@ format: .venv/linted
 
 tables: .venv/installed
 	$(TEST_BIN)/python scripts/metric_tables.py
+	$(TEST_BIN)/python scripts/performance_page.py
 
 bench: .venv/benched
 	$(TEST_BIN)/python bench/run.py
 
+# What the targets are judged by, alone: about nine minutes on two cores.
+bench-targets: .venv/benched
+	$(TEST_BIN)/python bench/run.py -k "bench_targets or bench_roofline"
+
 bench-quick: .venv/benched
 	$(TEST_BIN)/python bench/run.py --quick
+
+bench-scaling bench-memory bench-approx: bench-%: .venv/benched
+	$(TEST_BIN)/python bench/run.py $*
+
+# Other programs beside ours, DADApy from an environment of its own.
+bench-peers: .venv-peers/benched
+	CONSILIENCE_DADAPY_PYTHON=$(CURDIR)/.venv-dadapy/bin/python \
+	.venv-peers/bin/python bench/run.py peers
+
+# Needs valgrind; WRITE=--write keeps the counts.
+bench-instructions: .venv/benched
+	$(TEST_BIN)/python bench/instructions.py $(WRITE)
+
+# Embeddings of real models for the benches, about 25 minutes.
+bench-data: .venv-demo/installed
+	$(DEMO_BIN)/python bench/real_data.py
 
 # AddressSanitizer and UBSan over the tests of the ops and metrics.
 sanitize: .venv/installed
@@ -90,6 +112,10 @@ clean:
 	.venv-peers/bin/pip install --quiet --upgrade pip
 	.venv-peers/bin/pip install --quiet $(TORCH)
 	.venv-peers/bin/pip install --quiet '.[test]' dcor hyppo scikit-dimension calibrated-similarity scikit-bio
+	touch $@
+
+.venv-peers/benched: .venv-peers/installed
+	.venv-peers/bin/pip install --quiet '.[bench]' hnswlib usearch scikit-learn
 	touch $@
 
 .venv-demo/ready: python/consilience/models/nodeps.txt

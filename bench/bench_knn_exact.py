@@ -1,4 +1,4 @@
-"""Exact neighbours of one set: n = 10,000, d = 256, k = 25 and 500; n = 40,000 by spectrum."""
+"""Exact neighbours of one set: n = 10,000, d = 256, k = 25 and 500; some rows of 40,000."""
 
 from __future__ import annotations
 
@@ -112,62 +112,6 @@ def blocked_floor(X, n_rows=None):
         return last
 
     return run
-
-
-@pytest.mark.parametrize("spectrum", SPECTRA)
-def test_ours_large(spectrum, n_threads, timed, native, sized):
-    n = sized(LARGE)
-    X = spectral(n, SPECTRA[spectrum])
-    run = native(n_threads)
-    graph = timed(
-        "ours",
-        f"knn_exact n={n} d={D} k=25 spectrum={spectrum}",
-        lambda: run.knn_exact(X, k=25, distance="l2"),
-        n_threads=n_threads,
-        rounds=2,
-        warmup=False,
-    )
-    check(X, 25, graph.indices, graph.distances, 1e-13)
-
-
-@pytest.mark.parametrize("spectrum", SPECTRA)
-def test_floor_sgemm_large(spectrum, n_threads, timed, sized):
-    n = sized(LARGE)
-    X = spectral(n, SPECTRA[spectrum])
-    product = timed(
-        "floor",
-        f"knn_exact n={n} d={D} k=25 spectrum={spectrum}",
-        blocked_floor(X),
-        n_threads=n_threads,
-        rounds=2,
-        warmup=False,
-    )
-    assert_allclose(product[:, -1], X.astype(np.float64) @ X[-1], rtol=1e-3, atol=1e-2)
-
-
-@pytest.mark.parametrize("spectrum", SPECTRA)
-def test_faiss_index_flat_l2_large(spectrum, n_threads, timed, sized):
-    faiss = pytest.importorskip("faiss")
-    n = sized(LARGE)
-    X = spectral(n, SPECTRA[spectrum])
-
-    def search():
-        index = faiss.IndexFlatL2(D)
-        index.add(X)
-        return index.search(X, 26)
-
-    squares, indices = timed(
-        "rival",
-        f"knn_exact n={n} d={D} k=25 spectrum={spectrum}",
-        search,
-        n_threads=n_threads,
-        rounds=1,
-        warmup=False,
-    )
-    check(X, 25, indices[:, 1:], np.sqrt(squares[:, 1:]), 1e-3)
-
-
-# ---- some rows ---------------------------------------------------------------------------
 
 
 def rows_group(n, spectrum):

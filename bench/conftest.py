@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,13 @@ _name_the_processor_to_blas()
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from threadpoolctl import threadpool_limits  # noqa: E402
+from workloads import cores  # noqa: E402
 
 from consilience.backends.native import NativeBackend  # noqa: E402
+from peers import Reported  # noqa: E402
+
+# Numba reads it once; a bench that holds itself to fewer must not hold the others.
+os.environ["NUMBA_NUM_THREADS"] = str(cores())
 
 QUICK_SAMPLES = 1000
 
@@ -63,10 +69,11 @@ def native() -> Callable[[int], NativeBackend]:
 
 @pytest.fixture
 def timed(benchmark: Any, request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Return timed(role, group, function, n_threads=1, rounds=5, n_samples=..., ...).
+    """Return timed(role, group, function, n_threads=1, rounds=5, beside=..., fact=..., ...).
 
-    Roles: "ours", "floor" or "rival". The function runs once unmeasured, then `rounds` times with
-    every library held to n_threads; its last answer is returned.
+    Roles: "ours", "floor", "rival" or "peak". The function runs once unmeasured, then `rounds`
+    times with every library held to n_threads; its last answer is returned. `beside` is a floor
+    that is timed right before each round. `later` is a dictionary of facts still to come.
     """
 
     def run(
@@ -77,18 +84,35 @@ def timed(benchmark: Any, request: pytest.FixtureRequest) -> Callable[..., Any]:
         n_threads: int = 1,
         rounds: int = 5,
         warmup: bool = True,
+        beside: Callable[[], Any] | None = None,
         **facts: Any,
     ) -> Any:
         quick = bool(request.config.getoption("--quick"))
         benchmark.group = f"{group}, {n_threads} thread" + ("s" if n_threads > 1 else "")
+        warm = 0 if quick or not warmup else 1
+        floors: list[float] = []
+
+        def floor_first() -> None:
+            if beside is not None:
+                start = time.perf_counter()
+                beside()
+                floors.append(time.perf_counter() - start)
+
         benchmark.extra_info.update(role=role, n_threads=n_threads, **facts)
         with all_libraries(n_threads):
-            return benchmark.pedantic(
+            answer = benchmark.pedantic(
                 function,
+                setup=floor_first,
                 rounds=1 if quick else rounds,
                 iterations=1,
-                warmup_rounds=0 if quick or not warmup else 1,
+                warmup_rounds=warm,
             )
+        if beside is not None:
+            benchmark.extra_info["floors_s"] = floors[warm:]
+        if isinstance(answer, Reported):
+            benchmark.extra_info["reported_s"] = answer.seconds
+            return answer.answer
+        return answer
 
     return run
 

@@ -1,6 +1,7 @@
-"""Run the benches and keep what matters: `python bench/run.py [-k PATTERN] [--quick]`.
+"""Run the benches and keep what matters: `python bench/run.py [SUITE] [-k PATTERN] [--quick]`.
 
-Writes bench/results/cpu.json and prints a table. With -k, only the groups that ran are replaced.
+Writes bench/results/SUITE.json and prints a table; the suites are below, "cpu" by default. With -k,
+only the groups that ran are replaced. --quick without a suite runs all of them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import importlib.util
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,22 +21,49 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-RESULTS = HERE / "results" / "cpu.json"
-PACKAGES = ("consilience", "numpy", "scipy", "torch", "faiss-cpu", "dcor", "pytest-benchmark")
+RESULTS = HERE / "results"
+# suite -> its file; "cpu" is all the others
+SUITES = {
+    "cpu": None,
+    "approx": "bench_knn_approx.py",
+    "peers": "peers/bench_peers.py",
+    "scaling": "bench_scaling.py",
+    "memory": "bench_memory.py",
+}
+PACKAGES = (
+    "consilience",
+    "numpy",
+    "scipy",
+    "torch",
+    "faiss-cpu",
+    "pynndescent",
+    "hnswlib",
+    "usearch",
+    "scikit-learn",
+    "dcor",
+    "hyppo",
+    "scikit-dimension",
+    "pytest-benchmark",
+)
+# What a bench says of itself for this file; everything else it says is kept as it is.
+CONSUMED = ("role", "n_threads", "times", "program", "floors_s", "reported_s", "later")
 
 Bench = dict[str, Any]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("suite", nargs="?", choices=SUITES)
     parser.add_argument("-k", dest="pattern", default="", help="run matching benches only")
     parser.add_argument("--quick", action="store_true", help="small, once, nothing written")
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=Path, help="by default bench/results/SUITE.json")
     options = parser.parse_args()
+    suite = options.suite or ("" if options.quick else "cpu")
+    output = options.output or RESULTS / f"{suite}.json"
     load, source = os.getloadavg()[0], commit()
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "raw.json"
-        code = run_pytest(options.pattern, options.quick, raw)
+        code = run_pytest(suite, options.pattern, options.quick, raw)
         if code == pytest_found_nothing():
             print(f"no bench matches {options.pattern!r}", file=sys.stderr)
         if code:
@@ -44,7 +73,7 @@ def main() -> int:
         benches = reduced(json.loads(raw.read_text())["benchmarks"])
     for bench in benches:
         bench["commit"] = source
-    kept = earlier(options.output) if options.pattern else []
+    kept = earlier(output) if options.pattern else []
     ran = {bench["group"] for bench in benches}
     benches = [bench for bench in kept if bench["group"] not in ran] + benches
     benches.sort(key=lambda bench: (bench["group"], bench["role"] != "ours", bench["name"]))
@@ -54,14 +83,17 @@ def main() -> int:
         "versions": versions(),
         "benches": benches,
     }
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     print(table(benches))
     return 0
 
 
-def run_pytest(pattern: str, quick: bool, raw: Path) -> int:
-    command = [sys.executable, "-m", "pytest", "-c", str(HERE / "pytest.ini"), str(HERE), "-q"]
+def run_pytest(suite: str, pattern: str, quick: bool, raw: Path) -> int:
+    command = [sys.executable, "-m", "pytest", "-c", str(HERE / "pytest.ini"), "-q", "-rs"]
+    command.append(str(HERE / (SUITES.get(suite) or "")))
+    if suite == "cpu":
+        command += [f"--ignore={HERE / file}" for file in SUITES.values() if file]
     if pattern:
         command += ["-k", pattern]
     if quick:
@@ -76,41 +108,50 @@ def pytest_found_nothing() -> int:
 
 
 def reduced(raw: list[Bench]) -> list[Bench]:
-    """Return per bench its median, minimum and rounds, and its ratios within its group."""
+    """Return per bench its median, minimum and rounds, its facts, and ratios within its group."""
     benches = []
     for entry in raw:
         extra = entry["extra_info"]
-        times = extra.get("times", 1)
+        times = [extra["reported_s"]] if "reported_s" in extra else entry["stats"]["data"]
         bench: Bench = {
             "group": entry["group"],
-            "name": entry["name"].removeprefix("test_").partition("[")[0],
+            "name": extra.get("program") or name_of(entry["name"]),
             "role": extra["role"],
             "n_threads": extra["n_threads"],
-            "median_s": entry["stats"]["median"],
-            "min_s": entry["stats"]["min"],
-            "rounds": entry["stats"]["rounds"],
+            "median_s": statistics.median(times),
+            "min_s": min(times),
+            "rounds": len(times),
         }
-        if entry["name"].endswith("]") and "expert" in entry["name"]:
-            bench["name"] += " (expert)"
-        elif "product_formed" in entry["name"]:
-            bench["name"] += " (product formed)"
-        if times != 1:
-            bench["times"] = times
-        if "note" in extra:
-            bench["note"] = extra["note"]
-        benches.append(bench)
+        if extra.get("times", 1) != 1:
+            bench["times"] = extra["times"]
+        if "floors_s" in extra:
+            ratios = [time / floor for time, floor in zip(times, extra["floors_s"], strict=True)]
+            bench["floor_s"] = statistics.median(extra["floors_s"])
+            bench["per_floor"] = round(statistics.median(ratios), 3)
+            bench["per_floor_range"] = [round(min(ratios), 3), round(max(ratios), 3)]
+        said = {key: value for key, value in extra.items() if key not in CONSUMED}
+        benches.append(bench | said | extra.get("later", {}))
     for group in {bench["group"] for bench in benches}:
         add_ratios([bench for bench in benches if bench["group"] == group])
     return benches
 
 
+def name_of(test: str) -> str:
+    """Return what a bench is called when it does not say."""
+    name = test.removeprefix("test_").partition("[")[0]
+    if test.endswith("]") and "expert" in test:
+        return name + " (expert)"
+    return name + (" (product formed)" if "product_formed" in test else "")
+
+
 def add_ratios(group: list[Bench]) -> None:
     """Say how many floors each bench takes, and how many of ours each rival takes."""
     floors = [bench["median_s"] for bench in group if bench["role"] == "floor"]
+    floors = floors or [bench["floor_s"] for bench in group if "floor_s" in bench]
     ours = [bench for bench in group if bench["role"] == "ours"]
     for bench in group:
         total = bench["median_s"] * bench.get("times", 1)
-        if floors and bench["role"] != "floor":
+        if floors and bench["role"] != "floor" and "per_floor" not in bench:
             bench["per_floor"] = round(total / min(floors), 3)
         if bench["role"] == "rival":
             bench["per_ours"] = {own["name"]: round(total / own["median_s"], 3) for own in ours}
@@ -193,6 +234,8 @@ def table(benches: list[Bench]) -> str:
         floor = f"{bench['per_floor']:8.2f} floors" if "per_floor" in bench else ""
         ratios = bench.get("per_ours", {})
         ours = ", ".join(f"{ratio:.2f} x {name}" for name, ratio in ratios.items())
+        if "recall" in bench:
+            ours += f", recall {bench['recall']:.4f}"
         lines.append(f"  {bench['role']:6}{bench['name']:42}{seconds:24}{floor:18}{ours}")
     return "\n".join(lines)
 

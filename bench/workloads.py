@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,13 @@ from scipy.linalg.blas import dgemm, sgemm
 
 Array = np.ndarray[Any, Any]
 THREADS = (1, 2)
+
+
+def cores() -> int:
+    """Return how many this process may use: BLAS on more threads than cores waits for itself."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def embedding(n_samples: int, n_features: int, model: int = 0) -> Array:
@@ -32,6 +40,35 @@ def gram_floor(*sets: Array, dtype: Any = np.float32) -> Callable[[], Array]:
     def run() -> Array:
         for rows in transposed:
             last = gemm(1.0, rows, rows, trans_a=True)
+        return last
+
+    return run
+
+
+def blocked_floor(*sets: Array) -> Callable[[], Array]:
+    """Return the same products 2,000 rows at a time into memory that is used again."""
+    transposed = [np.asfortranarray(X.T, dtype=np.float32) for X in sets]
+    n = len(sets[0])
+    out = np.empty((n, min(n, 2000)), np.float32, order="F")
+
+    def run() -> Array:
+        for rows in transposed:
+            for start in range(0, n, 2000):
+                block = rows[:, start : start + 2000]
+                to = out[:, : block.shape[1]]
+                last = sgemm(1.0, rows, block, trans_a=True, c=to, overwrite_c=True)
+        return last
+
+    return run
+
+
+def moment_floor(X: Array, Y: Array) -> Callable[[], Array]:
+    """Return the three products X'X, X'Y and Y'Y in float32."""
+    x, y = (np.asfortranarray(Z, dtype=np.float32) for Z in (X, Y))
+
+    def run() -> Array:
+        for a, b in ((x, x), (y, y), (x, y)):
+            last = sgemm(1.0, a, b, trans_a=True)
         return last
 
     return run

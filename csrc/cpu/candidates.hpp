@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/types.hpp"
-#include "cpu/filter.hpp"
+#include "cpu/smallest.hpp"
 #include "cpu/micro_kernel.hpp"
 
 namespace consilience {
