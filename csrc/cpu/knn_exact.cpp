@@ -237,27 +237,49 @@ class Search {
     }
     const std::uint64_t there = ~std::uint64_t{0} >> (64 - t.n_cols());
     for (index_t i = t.row_start; i < t.row_stop; ++i) {
+      const std::uint64_t mask = masks[i - t.row_start] & there;
+      if (mask == 0) continue;
+      if (pruned()) {
+        finish_products(i, t.col_start, mask, both);
+        continue;
+      }
       const float* row = products + (i - t.row_start) * kernel_.cols;
-      for (std::uint64_t mask = masks[i - t.row_start] & there; mask != 0; mask &= mask - 1) {
-        const int c = std::countr_zero(mask);
-        take(i, t.col_start + c, row[c], both);
+      for (std::uint64_t left = mask; left != 0; left &= left - 1) {
+        const int c = std::countr_zero(left);
+        offer(i, t.col_start + c, row[c], both);
       }
     }
   }
 
-  void take(index_t list, index_t j, float product_ij, bool both) {
+  // The products of whole rows, of those that a prefix leaves: few of them are offered.
+  void finish_products(index_t list, index_t col_start, std::uint64_t mask, bool both) {
     const index_t i = position(list);
-    const float *lower = selection_.lower.data(), *thresholds = lists_.thresholds();
-    if (i == j) return;
-    if (pruned()) {
-      if (!(lower[j] - product_ij <= thresholds[list]) &&
-          !(both && lower[i] - product_ij <= thresholds[j])) {
-        return;
-      }
-      product_ij = product(selection_.row(i), selection_.row(j), X_.n_features);
+    index_t columns[kMostCols];
+    const float* rows[kMostCols];
+    float products[kMostCols];
+    index_t count = 0;
+    for (; mask != 0; mask &= mask - 1) {
+      columns[count] = col_start + std::countr_zero(mask);
+      rows[count] = selection_.row(columns[count]);
+      ++count;
     }
-    lists_.offer(list, j, lower[j] - product_ij, judge(i));
-    if (both) lists_.offer(j, i, lower[i] - product_ij, judge(j));
+    kernel_.row_products(selection_.row(i), rows, count, X_.n_features, products);
+    const float *lower = selection_.lower.data(), *thresholds = lists_.thresholds();
+    for (index_t c = 0; c < count; ++c) {
+      const index_t j = columns[c];
+      if (lower[j] - products[c] <= thresholds[list] ||
+          (both && lower[i] - products[c] <= thresholds[j])) {
+        offer(list, j, products[c], both);
+      }
+    }
+  }
+
+  void offer(index_t list, index_t j, float product, bool both) {
+    const index_t i = position(list);
+    if (i == j) return;
+    const float* lower = selection_.lower.data();
+    lists_.offer(list, j, lower[j] - product, judge(i));
+    if (both) lists_.offer(j, i, lower[i] - product, judge(j));
   }
 
   // Lists are numbered as the wanted rows are; samples by their position in the order.

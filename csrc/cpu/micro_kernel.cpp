@@ -100,13 +100,13 @@ namespace avx512 {
 MicroKernel choose() {
 #ifdef CONSILIENCE_X86_KERNELS
   if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
-    return {8, 48, avx512::reached, avx512::multiply, avx512::count, avx512::joint_reached, "avx512"};
+    return {8, 48, avx512::reached, avx512::multiply, avx512::count, avx512::joint_reached, avx512::row_products, "avx512"};
   }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    return {4, 24, haswell::reached, haswell::multiply, haswell::count, haswell::joint_reached, "avx2"};
+    return {4, 24, haswell::reached, haswell::multiply, haswell::count, haswell::joint_reached, haswell::row_products, "avx2"};
   }
 #endif
-  return {4, 8, baseline::reached, baseline::multiply, baseline::count, baseline::joint_reached, "baseline"};
+  return {4, 8, baseline::reached, baseline::multiply, baseline::count, baseline::joint_reached, baseline::row_products, "baseline"};
 }
 
 }  // namespace
@@ -114,20 +114,6 @@ MicroKernel choose() {
 const MicroKernel& micro_kernel() {
   static const MicroKernel kernel = choose();
   return kernel;
-}
-
-CONSILIENCE_SIMD float product(const float* x, const float* y, index_t d) {
-  constexpr index_t kLanes = 32;
-  float lanes[kLanes] = {};
-  const index_t whole = d - d % kLanes;
-  for (index_t f = 0; f < whole; f += kLanes) {
-    for (index_t l = 0; l < kLanes; ++l) lanes[l] += x[f + l] * y[f + l];
-  }
-  for (index_t f = whole; f < d; ++f) lanes[f - whole] += x[f] * y[f];
-  for (index_t half = kLanes / 2; half > 0; half /= 2) {
-    for (index_t l = 0; l < half; ++l) lanes[l] += lanes[l + half];
-  }
-  return lanes[0];
 }
 
 }  // namespace consilience

@@ -48,6 +48,9 @@ struct MicroKernel {
   // The masks of a + b, sums of two models' products.
   bool (*joint_reached)(const float* a, const float* b, const MicroBounds& bounds,
                         std::uint64_t* masks);
+  // out[c] = sum of x_f rows[c]_f, the same whatever rows come with it.
+  void (*row_products)(const float* x, const float* const* rows, index_t count, index_t d,
+                       float* out);
   const char* name;
 };
 
@@ -56,7 +59,11 @@ constexpr int kMostRows = 16, kMostCols = 64;
 // The widest one this processor runs.
 const MicroKernel& micro_kernel();
 
-// Sum of x_f y_f in float32, in 32 lanes.
-float product(const float* x, const float* y, index_t d);
+// Sum of x_f y_f in float32.
+inline float product(const float* x, const float* y, index_t d) {
+  float out;
+  micro_kernel().row_products(x, &y, 1, d, &out);
+  return out;
+}
 
 }  // namespace consilience

@@ -134,3 +134,43 @@ static bool joint_reached(const float* a, const float* b, const MicroBounds& bou
   }
   return compare(sums, bounds, masks);
 }
+
+// v with its lanes moved by `by`.
+static inline __attribute__((always_inline)) Vector turned(Vector v, int by) {
+  Counts from;
+#pragma GCC unroll 16
+  for (int l = 0; l < LANES; ++l) from[l] = (l + by) % LANES;
+  return __builtin_shuffle(v, from);
+}
+
+template <int N>
+static inline __attribute__((always_inline)) void products_of(const float* x,
+                                                              const float* const* rows, index_t d,
+                                                              float* out) {
+  Vector sums[N] = {};
+  const index_t whole = d - d % LANES;
+  for (index_t f = 0; f < whole; f += LANES) {
+    Vector of_x, of_row;
+    std::memcpy(&of_x, x + f, sizeof(Vector));
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) {
+      std::memcpy(&of_row, rows[n] + f, sizeof(Vector));
+      sums[n] += of_x * of_row;
+    }
+  }
+#pragma GCC unroll 8
+  for (int n = 0; n < N; ++n) {
+#pragma GCC unroll 4
+    for (int by = LANES / 2; by > 0; by /= 2) sums[n] += turned(sums[n], by);
+    out[n] = sums[n][0];
+    for (index_t f = whole; f < d; ++f) out[n] += x[f] * rows[n][f];
+  }
+}
+
+static void row_products(const float* x, const float* const* rows, index_t count, index_t d,
+                         float* out) {
+  constexpr int kTogether = 4;  // sums that do not wait for each other
+  index_t c = 0;
+  for (; c + kTogether <= count; c += kTogether) products_of<kTogether>(x, rows + c, d, out + c);
+  for (; c < count; ++c) products_of<1>(x, rows + c, d, out + c);
+}
