@@ -1,5 +1,7 @@
 // Python face of knn_exact: checks, drops the GIL, calls the kernel.
 
+#include <algorithm>
+
 #include "bindings/numpy_view.hpp"
 #include "ops/knn_exact.hpp"
 
@@ -28,8 +30,8 @@ void bind_knn_exact(py::module_& m) {
         }
         if (axes) {
           require(axes->ndim() == 2 && axes->shape(0) == set.n_features && axes->shape(1) > 0 &&
-                      2 * axes->shape(1) <= set.n_features,
-                  "`axes` must be of shape (n_features, at most half as many)");
+                      axes->shape(1) <= std::max(set.n_features / 2, set.n_features - 8),
+                  "`axes` must be of shape (n_features, at most half as many or 8 less)");
           options.axes = axes->data();
           options.n_axes = axes->shape(1);
         }

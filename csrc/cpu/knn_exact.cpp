@@ -263,7 +263,10 @@ class Search {
       rows[count] = selection_.row(columns[count]);
       ++count;
     }
-    kernel_.row_products(selection_.row(i), rows, count, X_.n_features, products);
+    // Whole groups of rows: a lone one waits for its own sums.
+    const index_t padded = (count + 3) / 4 * 4;
+    for (index_t c = count; c < padded; ++c) rows[c] = rows[0];
+    kernel_.row_products(selection_.row(i), rows, padded, X_.n_features, products);
     const float *lower = selection_.lower.data(), *thresholds = lists_.thresholds();
     for (index_t c = 0; c < count; ++c) {
       const index_t j = columns[c];

@@ -14,36 +14,40 @@ FEWEST_FEATURES = 32
 SAMPLED_ROWS = 2048
 PROBES = 32
 # Costs in features of a product (bench/ladder/knn_exact.md): looking at an entry, and finishing
-# one that a prefix could not rule out, which reads both whole rows again.
+# those that a prefix leaves. A pair is left for either row's sake, and while thresholds are still
+# wide: five times as many as the last threshold of one row leaves.
 LOOK = 8
-FINISH = 500
-FINISH_FEATURE = 10
+FINISH = 1000
+FINISH_FEATURE = 14
 MOST_AXES = 192
-TRIED_AXES = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
+TRIED_AXES = (4, 8, 12, 16, 24, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192)
+# Up to here, all axes are as cheap as some (bench/ladder/knn_exact.md).
+ALL_AXES_FEATURES = 384
 
 
 def pruning_axes(X: Any, *, k: int, distance: str) -> Floats | None:
     """Return orthonormal axes (n_features, n_axes) that save work in `knn_exact`, or None.
 
     Principal axes of a seeded sample of rows; as many as minimise the expected cost, from how
-    many pairs of a probe and a sampled row the bound |p_x - p_y|² + (rho_x - rho_y)² of a prefix
-    leaves within the probe's k-th distance. Any axes give the same neighbours.
+    many pairs of a probe and a row of another sample the bound |p_x - p_y|² + (rho_x - rho_y)² of
+    a prefix leaves within the probe's k-th distance. Rows that chose the axes would look better
+    than the others. Any axes give the same neighbours.
     """
     n_samples, n_features = X.shape
     if n_samples < FEWEST_SAMPLES or n_features < FEWEST_FEATURES:
         return None
     rng = np.random.default_rng(0)
-    chosen = np.sort(rng.choice(n_samples, min(n_samples, SAMPLED_ROWS), replace=False))
+    chosen = rng.choice(n_samples, 2 * SAMPLED_ROWS, replace=False)
     rows = X[chosen].astype(np.float64)
     rows -= rows.mean(axis=0)
     scale = np.abs(rows).max()
     if not scale > 0.0:
         return None
-    sample = (rows / scale).astype(np.float32)
-    axes = _principal_axes(sample)
+    fitted, sample = np.split((rows / scale).astype(np.float32), 2)
+    axes = _principal_axes(fitted)
     turned = sample @ axes
-    probes = rng.choice(len(chosen), PROBES, replace=False)
-    reach = _reaches(X, chosen[probes], k, distance, float(scale))
+    probes = np.arange(PROBES)
+    reach = _reaches(X, chosen[SAMPLED_ROWS:][probes], k, distance, float(scale))
     whole = np.einsum("ij,ij->i", sample, sample)
     n_axes = _cheapest(turned, whole, n_features, probes, reach, distance)
     if n_axes == 0:
@@ -52,9 +56,11 @@ def pruning_axes(X: Any, *, k: int, distance: str) -> Floats | None:
 
 
 def _principal_axes(sample: Any) -> Any:
-    """Return about the leading axes, by two steps of subspace iteration [halko2011]."""
+    """Return the leading axes, of many features about, by subspace iteration [halko2011]."""
     n_features = sample.shape[1]
-    count = min(n_features // 2, MOST_AXES)
+    count = min(n_features * 3 // 4, MOST_AXES)
+    if n_features <= ALL_AXES_FEATURES:
+        return np.linalg.eigh(sample.T @ sample)[1][:, : -count - 1 : -1]
     axes = np.random.default_rng(0).standard_normal((n_features, count), dtype=np.float32)
     for _ in range(2):
         axes, _ = np.linalg.qr(sample.T @ (sample @ axes))
