@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "common/types.hpp"
-#include "cpu/smallest.hpp"
 #include "cpu/micro_kernel.hpp"
+#include "cpu/smallest.hpp"
 
 namespace consilience {
 

@@ -100,13 +100,34 @@ namespace avx512 {
 MicroKernel choose() {
 #ifdef CONSILIENCE_X86_KERNELS
   if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
-    return {8, 48, avx512::reached, avx512::multiply, avx512::count, avx512::joint_reached, avx512::row_products, "avx512"};
+    return {8,
+            48,
+            avx512::reached,
+            avx512::multiply,
+            avx512::count,
+            avx512::joint_reached,
+            avx512::row_products,
+            "avx512"};
   }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    return {4, 24, haswell::reached, haswell::multiply, haswell::count, haswell::joint_reached, haswell::row_products, "avx2"};
+    return {4,
+            24,
+            haswell::reached,
+            haswell::multiply,
+            haswell::count,
+            haswell::joint_reached,
+            haswell::row_products,
+            "avx2"};
   }
 #endif
-  return {4, 8, baseline::reached, baseline::multiply, baseline::count, baseline::joint_reached, baseline::row_products, "baseline"};
+  return {4,
+          8,
+          baseline::reached,
+          baseline::multiply,
+          baseline::count,
+          baseline::joint_reached,
+          baseline::row_products,
+          "baseline"};
 }
 
 }  // namespace
