@@ -90,8 +90,14 @@ class Search {
     } else {
       pack(set.rows.data(), set.n_features);
     }
+    std::vector<float> rest;
+    if (options.rest_axes) {
+      rest = project_rest(set, options.axes, options.n_axes, options.rest_axes, run);
+      for (index_t i = 0; i < n(); ++i) lengths_.push_back(prefix.row(i)[options.n_axes]);
+    }
     selection_ = make_selection(std::move(set), options.distance == Distance::ip);
-    if (options.n_axes == 0) selection_.set.rows = {};  // the panels hold them
+    // What is left to multiply, if anything: the panels hold the others.
+    if (options.rest_axes || options.n_axes == 0) selection_.set.rows = std::move(rest);
     if (!all_wanted()) pack_wanted();
     if (options.distance != Distance::ip) return;
     to_means_.resize(n());
@@ -239,11 +245,11 @@ class Search {
     for (index_t i = t.row_start; i < t.row_stop; ++i) {
       const std::uint64_t mask = masks[i - t.row_start] & there;
       if (mask == 0) continue;
+      const float* row = products + (i - t.row_start) * kernel_.cols;
       if (pruned()) {
-        finish_products(i, t.col_start, mask, both);
+        finish_products(i, t.col_start, mask, row, both);
         continue;
       }
-      const float* row = products + (i - t.row_start) * kernel_.cols;
       for (std::uint64_t left = mask; left != 0; left &= left - 1) {
         const int c = std::countr_zero(left);
         offer(i, t.col_start + c, row[c], both);
@@ -252,21 +258,29 @@ class Search {
   }
 
   // The products of whole rows, of those that a prefix leaves: few of them are offered.
-  void finish_products(index_t list, index_t col_start, std::uint64_t mask, bool both) {
+  // `of_prefix` holds the bounds of all columns, the product of the lengths of the rest included.
+  void finish_products(index_t list, index_t col_start, std::uint64_t mask, const float* of_prefix,
+                       bool both) {
     const index_t i = position(list);
+    const index_t width = options_.rest_axes ? X_.n_features - options_.n_axes : X_.n_features;
+    const float* left = selection_.set.rows.data();
     index_t columns[kMostCols];
     const float* rows[kMostCols];
     float products[kMostCols];
     index_t count = 0;
     for (; mask != 0; mask &= mask - 1) {
       columns[count] = col_start + std::countr_zero(mask);
-      rows[count] = selection_.row(columns[count]);
+      rows[count] = left + columns[count] * width;
       ++count;
     }
     // Whole groups of rows: a lone one waits for its own sums.
     const index_t padded = (count + 3) / 4 * 4;
     for (index_t c = count; c < padded; ++c) rows[c] = rows[0];
-    kernel_.row_products(selection_.row(i), rows, padded, X_.n_features, products);
+    kernel_.row_products(left + i * width, rows, padded, width, products);
+    for (index_t c = 0; options_.rest_axes && c < count; ++c) {
+      const index_t j = columns[c];
+      products[c] += of_prefix[j - col_start] - lengths_[i] * lengths_[j];
+    }
     const float *lower = selection_.lower.data(), *thresholds = lists_.thresholds();
     for (index_t c = 0; c < count; ++c) {
       const index_t j = columns[c];
@@ -301,6 +315,7 @@ class Search {
   std::unique_ptr<Panels> panels_, wanted_panels_;
   std::unique_ptr<Boxes> boxes_, wanted_boxes_;
   Selection selection_;
+  std::vector<float> lengths_;  // of what the rows are along the rest of the axes
   CandidateLists lists_;
   std::vector<double> to_means_;
 };
@@ -329,8 +344,8 @@ index_t knn_exact(const Embedding& X, const KnnExactOptions& options, const Run&
 
 index_t knn_exact_bytes(index_t n_samples, index_t n_features, index_t n_axes, index_t n_rows,
                         index_t k) {
-  const index_t packed = n_axes > 0 ? n_axes + 1 : 0;
-  return n_samples * (8 * n_features + 8 * packed + 44) +
+  const index_t packed = n_axes > 0 ? n_axes + 1 : 0, rest = n_axes > 0 ? n_features : 0;
+  return n_samples * (8 * n_features + 8 * packed + 4 * rest + 44) +
          n_rows *
              (4 * (packed > 0 ? packed : n_features) + CandidateLists::bytes_per_row(k) + 16 * k);
 }

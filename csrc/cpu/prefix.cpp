@@ -32,6 +32,25 @@ double defect(const double* axes, index_t d, index_t p) {
   return sum;
 }
 
+// Calls body(i, Q^T a_i) for all rows, (n_axes) in float64.
+template <class Body>
+void for_projected(const Centered<float>& set, const double* axes, index_t n_axes, const Run& run,
+                   Body&& body) {
+  const index_t d = set.n_features, n = set.n_samples;
+  std::vector<double> transposed(n_axes * d);
+  for (index_t f = 0; f < d; ++f) {
+    for (index_t a = 0; a < n_axes; ++a) transposed[a * d + f] = axes[f * n_axes + a];
+  }
+  parallel_for((n + kRowsPerTask - 1) / kRowsPerTask, run, [&](index_t task, int) {
+    const index_t start = task * kRowsPerTask, stop = std::min(n, start + kRowsPerTask);
+    std::vector<double> rows(set.row(start), set.row(start) + (stop - start) * d);
+    std::vector<double> projected((stop - start) * n_axes);
+    blas::gemm_nt(stop - start, n_axes, d, rows.data(), d, transposed.data(), d, projected.data(),
+                  n_axes);
+    for (index_t i = start; i < stop; ++i) body(i, projected.data() + (i - start) * n_axes);
+  });
+}
+
 // The axis along which the samples [first, last) of the order vary most.
 index_t widest_axis(const Prefix& prefix, const index_t* first, const index_t* last) {
   const index_t n_axes = std::min(prefix.width, kTreeAxes);
@@ -77,35 +96,42 @@ void split(const Prefix& prefix, index_t leaf, index_t block, index_t* first, in
 }  // namespace
 
 Prefix project(const Centered<float>& set, const double* axes, index_t n_axes, const Run& run) {
-  const index_t d = set.n_features, n = set.n_samples;
-  const double off = defect(axes, d, n_axes);
+  const index_t n = set.n_samples;
+  const double off = defect(axes, set.n_features, n_axes);
   if (!(off <= kLargestDefect)) throw std::invalid_argument("`axes` are not orthonormal");
-  std::vector<double> transposed(n_axes * d);
-  for (index_t f = 0; f < d; ++f) {
-    for (index_t a = 0; a < n_axes; ++a) transposed[a * d + f] = axes[f * n_axes + a];
-  }
   Prefix out{n, n_axes + 1, std::vector<float>(n * (n_axes + 1))};
   // Rounding of a projection in float64, relative to the squared length of its row.
-  const double rounding = 4.0 * (off + 1e-13 * std::sqrt(static_cast<double>(d)));
-  parallel_for((n + kRowsPerTask - 1) / kRowsPerTask, run, [&](index_t task, int) {
-    const index_t start = task * kRowsPerTask, stop = std::min(n, start + kRowsPerTask);
-    std::vector<double> rows(set.row(start), set.row(start) + (stop - start) * d);
-    std::vector<double> projected((stop - start) * n_axes);
-    blas::gemm_nt(stop - start, n_axes, d, rows.data(), d, transposed.data(), d, projected.data(),
-                  n_axes);
-    for (index_t i = start; i < stop; ++i) {
-      const double* p = projected.data() + (i - start) * n_axes;
-      float* to = out.rows.data() + i * out.width;
-      double rest = (1.0 + rounding) * set.squared_norms[i];
-      for (index_t a = 0; a < n_axes; ++a) {
-        to[a] = static_cast<float>(p[a]);
-        rest -= p[a] * p[a];
-      }
-      to[n_axes] = std::nextafter(static_cast<float>(std::sqrt(std::max(rest, 0.0))),
-                                  std::numeric_limits<float>::infinity());
+  const double rounding = 4.0 * (off + 1e-13 * std::sqrt(static_cast<double>(set.n_features)));
+  for_projected(set, axes, n_axes, run, [&](index_t i, const double* p) {
+    float* to = out.rows.data() + i * out.width;
+    double rest = (1.0 + rounding) * set.squared_norms[i];
+    for (index_t a = 0; a < n_axes; ++a) {
+      to[a] = static_cast<float>(p[a]);
+      rest -= p[a] * p[a];
     }
+    to[n_axes] = std::nextafter(static_cast<float>(std::sqrt(std::max(rest, 0.0))),
+                                std::numeric_limits<float>::infinity());
   });
   return out;
+}
+
+std::vector<float> project_rest(const Centered<float>& set, const double* axes, index_t n_axes,
+                                const double* rest_axes, const Run& run) {
+  const index_t d = set.n_features, width = d - n_axes;
+  std::vector<double> all(d * d);
+  for (index_t f = 0; f < d; ++f) {
+    std::copy_n(axes + f * n_axes, n_axes, all.data() + f * d);
+    std::copy_n(rest_axes + f * width, width, all.data() + f * d + n_axes);
+  }
+  if (!(defect(all.data(), d, d) <= kLargestDefect)) {
+    throw std::invalid_argument("`axes` and `rest_axes` are not orthonormal");
+  }
+  std::vector<float> rows(set.n_samples * width);
+  for_projected(set, rest_axes, width, run, [&](index_t i, const double* p) {
+    std::transform(p, p + width, rows.data() + i * width,
+                   [](double value) { return static_cast<float>(value); });
+  });
+  return rows;
 }
 
 std::vector<index_t> tree_order(const Prefix& prefix, index_t leaf, index_t block) {

@@ -20,6 +20,11 @@ struct Prefix {
 // orthonormal to about 1e-9, which the bounds of Selection leave room for.
 Prefix project(const Centered<float>& set, const double* axes, index_t n_axes, const Run& run);
 
+// What the rows are along the other axes, (n_samples, n_features - n_axes). Throws unless all axes
+// together are orthonormal.
+std::vector<float> project_rest(const Centered<float>& set, const double* axes, index_t n_axes,
+                                const double* rest_axes, const Run& run);
+
 // An order of the samples in which near ones are near each other: halves along the axis of most
 // variance, down to `leaf` rows, cut at whole blocks so that blocks are nodes of a binary tree.
 std::vector<index_t> tree_order(const Prefix& prefix, index_t leaf, index_t block);

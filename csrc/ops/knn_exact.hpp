@@ -18,6 +18,9 @@ struct KnnExactOptions {
   // before anything else; none: whole rows are multiplied. The answer does not depend on them.
   const double* axes = nullptr;
   index_t n_axes = 0;
+  // The axes orthogonal to those (n_features, n_features - n_axes), or null: with them, a pair that
+  // the first leave costs the product of the rest and not of whole rows.
+  const double* rest_axes = nullptr;
 };
 
 // The k nearest other rows of each row, ordered by (distance, index), exactly as float64
@@ -25,7 +28,7 @@ struct KnnExactOptions {
 //   l2: sqrt(sum_f (x_if - x_jf)^2)        ip: -sum_f x_if x_jf
 // indices and distances: (n_rows, k), row-major. Returns how many float64 distances were needed to
 // certify the lists, k per row being the least possible.
-// Memory beyond the arguments: 8 d + 44 bytes per sample and CandidateLists::bytes_per_row(k).
+// Memory beyond the arguments: at most 12 d + 44 bytes per sample and CandidateLists::bytes_per_row(k).
 index_t knn_exact(const Embedding& X, const KnnExactOptions& options, const Run& run,
                   index_t* indices, double* distances);
 

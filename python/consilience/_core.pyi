@@ -19,6 +19,7 @@ def knn_exact(
     rows: _Indices | None,
     tile: int,
     axes: _Floats | None = None,
+    rest_axes: _Floats | None = None,
     n_threads: int,
 ) -> tuple[_Indices, _Floats, int]: ...
 def knn_exact_bytes(n_samples: int, n_features: int, n_axes: int, n_rows: int, k: int) -> int: ...

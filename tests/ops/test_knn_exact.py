@@ -130,11 +130,23 @@ def some_axes(d, count, rng):
     return np.ascontiguousarray(np.linalg.qr(rng.standard_normal((d, count)))[0])
 
 
-def searched(X, k, axes, *, distance="l2", tile=1, rows=None, n_threads=2):
+def searched(X, k, axes, *, rest_axes=None, distance="l2", tile=1, rows=None, n_threads=2):
     native()
     return _core.knn_exact(
-        X, k=k, distance=distance, rows=rows, tile=tile, axes=axes, n_threads=n_threads
+        X,
+        k=k,
+        distance=distance,
+        rows=rows,
+        tile=tile,
+        axes=axes,
+        rest_axes=rest_axes,
+        n_threads=n_threads,
     )
+
+
+def split_basis(d, count, rng):
+    basis = np.linalg.qr(rng.standard_normal((d, d)))[0]
+    return [np.ascontiguousarray(part) for part in np.split(basis, [count], axis=1)]
 
 
 @pytest.mark.parametrize("n_axes", [1, 3, 8])
@@ -148,6 +160,31 @@ def test_any_axes_find_the_same_neighbors(n_axes, k, distance, dtype, rng):
     indices, distances, _ = searched(X, k, some_axes(16, n_axes, rng), distance=distance)
     assert_array_equal(indices, expected)
     assert_allclose(distances, np.take_along_axis(dense(X, distance), expected, axis=1), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("d", "n_axes"), [(16, 1), (16, 8), (33, 20), (50, 42)])
+@pytest.mark.parametrize("k", [1, 12, 60])
+@pytest.mark.parametrize("distance", ["l2", "ip"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_rest_of_the_axes_finds_the_same_neighbors(d, n_axes, k, distance, dtype, rng):
+    X = (rng.standard_normal((403, d)) * np.arange(1, d + 1) ** -0.3 + 3.0).astype(dtype)
+    X[200:240] = X[10]
+    expected = np.argsort(dense(X, distance), axis=1, kind="stable")[:, :k]
+    axes, rest_axes = split_basis(d, n_axes, rng)
+    found, distances, _ = searched(X, k, axes, rest_axes=rest_axes, distance=distance)
+    assert_array_equal(found, expected)
+    rows = np.sort(rng.choice(403, 70, replace=False))
+    part = searched(X, k, axes, rest_axes=rest_axes, distance=distance, rows=rows, tile=100)
+    assert_array_equal(part[0], found[rows])
+    assert_array_equal(part[1], distances[rows])
+
+
+def test_the_rest_of_the_axes_is_asked_for_where_many_are_used(rng):
+    axes = some_axes(64, 40, rng)
+    both = np.hstack([axes, _axes.rest_axes(axes)])
+    assert_allclose(both.T @ both, np.eye(64), atol=1e-12)
+    assert _axes.rest_axes(some_axes(64, 8, rng)) is None
+    assert _axes.rest_axes(some_axes(_axes.ALL_AXES_FEATURES + 1, 300, rng)) is None
 
 
 def test_axes_and_some_rows_are_the_same_as_all(rng):
@@ -195,12 +232,26 @@ def test_bad_axes_are_refused(axes, message, rng):
         searched(rng.standard_normal((50, 8)), 3, np.ascontiguousarray(axes))
 
 
+@pytest.mark.parametrize(
+    ("rest_axes", "message"),
+    [
+        (np.eye(8)[:, :6], "orthonormal"),
+        (np.eye(8)[:, 3:], "beside"),
+        (np.eye(9)[:, 3:], "beside"),
+    ],
+)
+def test_a_bad_rest_of_the_axes_is_refused(rest_axes, message, rng):
+    X = rng.standard_normal((50, 8))
+    with pytest.raises(ValueError, match=message):
+        searched(X, 3, np.eye(8)[:, :2].copy(), rest_axes=np.ascontiguousarray(rest_axes))
+
+
 def test_axes_are_chosen_where_they_pay(rng):
     n = _axes.FEWEST_SAMPLES
     decaying = (rng.standard_normal((n, 64)) * np.arange(1, 65) ** -1.5).astype(np.float32)
     axes = _axes.pruning_axes(decaying, k=10, distance="l2")
     assert axes.shape[0] == 64
-    assert 1 <= axes.shape[1] <= 32
+    assert 1 <= axes.shape[1] <= 32  # steep: few are enough
     assert_allclose(axes.T @ axes, np.eye(axes.shape[1]), atol=1e-12)
     # The leading axis of the data is the first coordinate.
     assert abs(axes[0, 0]) > 0.99

@@ -55,6 +55,17 @@ def pruning_axes(X: Any, *, k: int, distance: str) -> Floats | None:
     return np.ascontiguousarray(np.linalg.qr(axes[:, :n_axes].astype(np.float64))[0])
 
 
+def rest_axes(axes: Floats) -> Floats | None:
+    """Return the axes orthogonal to some, or None where turning all rows costs more than it saves.
+
+    It saves where spectra are flat: many axes are wanted, and many pairs are left all the same.
+    """
+    n_features, n_axes = axes.shape
+    if n_features > ALL_AXES_FEATURES or n_axes < n_features / 4:
+        return None
+    return np.ascontiguousarray(np.linalg.qr(axes, mode="complete")[0][:, n_axes:])
+
+
 def _principal_axes(sample: Any) -> Any:
     """Return the leading axes, of many features about, by subspace iteration [halko2011]."""
     n_features = sample.shape[1]

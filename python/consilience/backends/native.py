@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from consilience import _core
-from consilience.backends._axes import pruning_axes
+from consilience.backends._axes import pruning_axes, rest_axes
 from consilience.backends._recall import SAMPLED_ROWS, certified
 from consilience.backends.base import Channel, PairTable, sampled_pairs
 from consilience.terms import (
@@ -94,6 +94,7 @@ class NativeBackend:
                     rows=None if wanted is None else wanted[first : first + stripe],
                     tile=self.tile or 480,
                     axes=axes,
+                    rest_axes=None if axes is None else rest_axes(axes),
                     n_threads=self.n_threads,
                 )
                 for first in range(0, n_rows, stripe)
