@@ -227,6 +227,12 @@ def test_many_rows_as_a_user_gets_them(rng):
     assert native().knn_exact(X[:-1], k=15, distance="l2").recall is None
 
 
+def test_what_few_axes_tell_apart_is_searched_exactly(rng):
+    n = native_backend.FEWEST_APPROXIMATED
+    X = (rng.standard_normal((n, 64)) * np.arange(1, 65) ** -1.5).astype(np.float32)
+    assert native().knn_approx(X, k=5, distance="l2").recall is None
+
+
 def test_bad_input_raises(small, rng):
     X = rng.standard_normal((N, 4))
     with pytest.raises(ValueError, match="all rows of the embedding are equal"):

@@ -40,6 +40,9 @@ SHIFT_ROWS = 4096
 PRUNED_ROWS = 1024
 # Below, exact search is as fast as an approximate one of useful recall (bench_knn_approx.py).
 FEWEST_APPROXIMATED = 16_384
+# Nor is it faster up to here where a 12th of the axes is enough to prune by.
+FEWEST_PRUNED_APPROXIMATED = 131_072
+FEW_AXES = 1 / 12
 # Larger cells cost more than a row in more of them (bench/ladder/knn_approx.md).
 CELL_ROWS = 640
 
@@ -112,7 +115,7 @@ class NativeBackend:
         if effort < 1:
             raise ValueError(f"`effort` must be at least 1, got {effort}")
         cell = max(CELL_ROWS, 4 * k, effort)
-        if len(X) < max(FEWEST_APPROXIMATED, 4 * cell):
+        if len(X) < max(FEWEST_APPROXIMATED, 4 * cell) or _searched_by_few_axes(X, k, distance):
             return self.knn_exact(X, k=k, distance=distance)
         options = {"k": k, "cell": cell, "fanout": effort, "n_threads": self.n_threads}
         search = _core.knn_approx_bytes(len(X), X.shape[1], **options)
@@ -365,6 +368,14 @@ class _OneBlasThread:
 
 
 _one_blas_thread = _OneBlasThread()
+
+
+def _searched_by_few_axes(X: Any, k: int, distance: str) -> bool:
+    """Return whether the exact search of this set is as fast as an approximate one."""
+    if len(X) >= FEWEST_PRUNED_APPROXIMATED:
+        return False
+    axes = pruning_axes(X, k=k, distance=distance)
+    return axes is not None and axes.shape[1] <= FEW_AXES * X.shape[1]
 
 
 def _strains_float32(channel: Channel) -> bool:
