@@ -229,7 +229,7 @@ def test_many_rows_as_a_user_gets_them(rng):
 
 def test_what_few_axes_tell_apart_is_searched_exactly(rng):
     n = native_backend.FEWEST_APPROXIMATED
-    X = (rng.standard_normal((n, 64)) * np.arange(1, 65) ** -1.5).astype(np.float32)
+    X = (rng.standard_normal((n, 128)) * np.arange(1, 129) ** -2.0).astype(np.float32)
     assert native().knn_approx(X, k=5, distance="l2").recall is None
 
 
