@@ -14,3 +14,9 @@
 
 // For what such versions are made of: it must become part of each.
 #define CONSILIENCE_INLINE inline __attribute__((always_inline))
+
+// Whether kernels are compiled for several instruction sets by hand, and one chosen at run time.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(CONSILIENCE_NO_CLONES)
+#define CONSILIENCE_X86_KERNELS
+#endif

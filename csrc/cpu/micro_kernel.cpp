@@ -8,9 +8,7 @@
 
 #include "common/simd.hpp"
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(CONSILIENCE_NO_CLONES)
-#define CONSILIENCE_X86_KERNELS
+#ifdef CONSILIENCE_X86_KERNELS
 #include <immintrin.h>
 #endif
 

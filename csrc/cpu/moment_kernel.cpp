@@ -6,10 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(CONSILIENCE_NO_CLONES)
-#define CONSILIENCE_X86_KERNELS
-#endif
+#include "common/simd.hpp"
 
 namespace consilience {
 namespace {
