@@ -14,7 +14,9 @@
 namespace consilience {
 namespace {
 
-constexpr index_t kRowBytes = 16 << 20;  // of products held at a time by one worker
+// Of products held at a time by one worker: BLAS packs all rows anew for each, the micro-kernel does
+// not and writes them to the second cache.
+constexpr index_t kBlasBytes = 16 << 20, kKernelBytes = 700 << 10;
 
 // row_l <- half_norms_l - row_l, and the range.
 template <class Real>
@@ -79,7 +81,7 @@ RowKeys<double>::RowKeys(const Embedding& X, const Run& run) : n_(X.n_samples), 
 }
 
 index_t RowKeys<double>::rows_at_a_time() const {
-  return std::clamp<index_t>(kRowBytes / (8 * n_), 1, 128);
+  return std::clamp<index_t>(kBlasBytes / (8 * n_), 1, 128);
 }
 
 void RowKeys<double>::multiply(const index_t* rows, index_t n_rows, double* room,
@@ -116,7 +118,7 @@ RowKeys<float>::RowKeys(const Embedding& X, const Run& run) : n_(X.n_samples), d
 
 index_t RowKeys<float>::rows_at_a_time() const {
   const index_t rows = micro_kernel().rows, cols = micro_kernel().cols;
-  return std::clamp(kRowBytes / (4 * n_) / rows * rows, rows, cols);
+  return std::clamp(kKernelBytes / (4 * n_) / rows * rows, rows, cols);
 }
 
 void RowKeys<float>::multiply(const index_t* rows, index_t n_rows, float* room,
