@@ -155,17 +155,6 @@ struct Layout {
   int log2_steps;
 };
 
-CONSILIENCE_INLINE std::int32_t sum_of(const Lanes& lanes) {
-  using Eight = std::int32_t __attribute__((vector_size(32)));
-  using Four = std::int32_t __attribute__((vector_size(16)));
-  const Eight eight = __builtin_shufflevector(lanes, lanes, 0, 1, 2, 3, 4, 5, 6, 7) +
-                      __builtin_shufflevector(lanes, lanes, 8, 9, 10, 11, 12, 13, 14, 15);
-  const Four four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) +
-                    __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
-  const Four two = four + __builtin_shufflevector(four, four, 2, 3, 0, 1);
-  return two[0] + two[1];
-}
-
 template <class Real>
 CONSILIENCE_INLINE index_t look_through(const Layout<Real>& row, const std::int32_t* samples,
                                         index_t n_samples, std::int32_t* doubled, OpenRank* open) {
