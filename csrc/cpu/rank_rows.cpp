@@ -45,7 +45,8 @@ template <class Real>
 struct Worker {
   Worker(const RowKeys<Real>& keys, index_t n, index_t d)
       : room(keys.room()),
-        products(keys.rows_at_a_time() * keys.stride()),
+        lines(keys.rows_at_a_time() * keys.stride() + kLine),
+        products(aligned(lines)),
         classes(n),
         ranks(n),
         asked(n, -1),
@@ -57,6 +58,13 @@ struct Worker {
         columns(n, 0),
         row_sums(n, 0) {}
 
+  // On a cache line, as the micro-kernel's stores take whole ones.
+  static constexpr auto kLine = static_cast<index_t>(64 / sizeof(Real));
+  static Real* aligned(std::vector<Real>& lines) {
+    const auto at = reinterpret_cast<std::uintptr_t>(lines.data());
+    return lines.data() + (64 - at % 64) % 64 / sizeof(Real);
+  }
+
   // columns += row_sums, before those could overflow.
   void flush() {
     for (std::size_t l = 0; l < columns.size(); ++l) columns[l] += row_sums[l];
@@ -64,7 +72,8 @@ struct Worker {
     n_summed = 0;
   }
 
-  std::vector<Real> room, products;
+  std::vector<Real> room, lines;
+  Real* products;
   RowClasses<Real> classes;
   std::unique_ptr<RowOrder> order;  // for rows that crowd into few classes
   std::vector<double> wide;
@@ -103,9 +112,9 @@ class RowCounter {
       if (!worker) worker = std::make_unique<Worker<Real>>(keys_, n, X_.n_features);
       const index_t start = task * block, stop = std::min(n_rows, start + block);
       keys_.multiply(queries_.rows.data() + start, stop - start, worker->room.data(),
-                     worker->products.data());
+                     worker->products);
       for (index_t r = start; r < stop; ++r) {
-        count(r, worker->products.data() + (r - start) * keys_.stride(), *worker);
+        count(r, worker->products + (r - start) * keys_.stride(), *worker);
       }
     });
     for (index_t j = 0; moments_ && j < n; ++j) {
@@ -124,11 +133,11 @@ class RowCounter {
     double found = 0.0;
     for (index_t probe = 0; probe < n_probes; ++probe) {
       const index_t r = probe * queries_.n_rows() / n_probes, i = queries_.rows[r];
-      keys_.multiply(queries_.rows.data() + r, 1, worker.room.data(), worker.products.data());
+      keys_.multiply(queries_.rows.data() + r, 1, worker.room.data(), worker.products);
       Real low, high;
-      keys_.finish(i, worker.products.data(), &low, &high);
+      keys_.finish(i, worker.products, &low, &high);
       const double gap = keys_.gap(i);
-      if (!worker.classes.assign(worker.products.data(), low, high, gap, i, false)) {
+      if (!worker.classes.assign(worker.products, low, high, gap, i, false)) {
         found += static_cast<double>(X_.n_samples);
         continue;
       }
