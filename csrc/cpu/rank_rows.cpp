@@ -52,6 +52,7 @@ struct Worker {
         asked(n, -1),
         measured(n, -1),
         different(n + 1),
+        near(n),
         open(n + 1),
         distances(n),
         own(d),
@@ -82,6 +83,7 @@ struct Worker {
   // The last row that asked for a sample, and the last one that measured its distance.
   std::vector<std::int32_t> asked, measured;
   std::vector<std::int32_t> different, wanted, near;
+  std::vector<std::pair<std::int32_t, std::int32_t>> pairs;
   std::vector<OpenRank> open;
   std::vector<double> distances, own;
   // Sums over this worker's rows, integers in any order: of all, and of the last ones.
@@ -143,7 +145,7 @@ class RowCounter {
       }
       const index_t n_open = look_up(r, gap, worker);
       want(r, n_open, gap, worker);
-      found += static_cast<double>(worker.wanted.size());
+      found += static_cast<double>(n_open) + static_cast<double>(worker.wanted.size());
     }
     return found / static_cast<double>(std::max<index_t>(n_probes, 1));
   }
@@ -167,7 +169,7 @@ class RowCounter {
     if (n_open > 0) {
       want(r, n_open, gap, worker);
       measure(i, worker);
-      close(n_open, gap, worker);
+      close(worker);
     }
     add_sums(r, worker);
     if (!moments_) return;
@@ -224,16 +226,29 @@ class RowCounter {
                                   worker.open.data());
   }
 
-  // The samples whose distances settle what is open.
+  // Settles what the errors of the two keys allow; the pairs it leaves, and whose distances they
+  // take.
   void want(index_t r, index_t n_open, double gap, Worker<Real>& worker) const {
     const auto row = static_cast<std::int32_t>(r);
-    worker.wanted.clear();
+    const index_t i = queries_.rows[r];
+    worker.wanted.clear(), worker.pairs.clear();
     const auto enter = [&](std::int32_t l) {
       if (std::exchange(worker.measured[l], row) != row) worker.wanted.push_back(l);
     };
     for (index_t o = 0; o < n_open; ++o) {
-      enter(worker.open[o].sample);
-      worker.classes.near(worker.open[o], gap, enter);
+      const std::int32_t j = worker.open[o].sample;
+      const double key = worker.classes.key(j), error = keys_.error(i, j);
+      const index_t n_near = worker.classes.near(worker.open[o], gap, worker.near.data());
+      for (index_t t = 0; t < n_near; ++t) {
+        const std::int32_t l = worker.near[t];
+        const double above = worker.classes.key(l) - key;
+        if (std::abs(above) > error + keys_.error(i, l)) {
+          worker.ranks[j] += above < 0.0 ? 2 : 0;
+          continue;
+        }
+        worker.pairs.emplace_back(j, l);
+        enter(j), enter(l);
+      }
     }
   }
 
@@ -247,15 +262,11 @@ class RowCounter {
     }
   }
 
-  // Adds those nearer by float64 differences, ties once.
-  void close(index_t n_open, double gap, Worker<Real>& worker) const {
-    for (index_t o = 0; o < n_open; ++o) {
-      const double own = worker.distances[worker.open[o].sample];
-      std::int32_t& doubled = worker.ranks[worker.open[o].sample];
-      worker.classes.near(worker.open[o], gap, [&](std::int32_t l) {
-        const double other = worker.distances[l];
-        doubled += (other < own) + (other <= own);
-      });
+  // Adds those nearer, ties once.
+  void close(Worker<Real>& worker) const {
+    for (const auto& [j, l] : worker.pairs) {
+      const double own = worker.distances[j], other = worker.distances[l];
+      worker.ranks[j] += (other < own) + (other <= own);
     }
   }
 

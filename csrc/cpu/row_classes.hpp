@@ -33,17 +33,20 @@ class RowClasses {
   index_t look_up(const std::int32_t* samples, index_t n_samples, double gap, std::int32_t* doubled,
                   OpenRank* open) const;
 
-  // Calls visit(l) for the others within the gap of an open rank.
-  template <class Visit>
-  void near(const OpenRank& open, double gap, Visit&& visit) const {
+  // Writes the others within the gap of an open rank: their number, of at most stop - start.
+  index_t near(const OpenRank& open, double gap, std::int32_t* others) const {
     const Real margin = margin_of(gap), key = keys_[open.sample];
     const Real from = key - margin, to = key + margin;
+    index_t n_others = 0;
     for (index_t at = open.start; at < open.stop; ++at) {
-      if (from <= sorted_[at] && sorted_[at] <= to && samples_[at] != open.sample) {
-        visit(samples_[at]);
-      }
+      others[n_others] = samples_[at];  // no branch: a matter of chance
+      n_others += static_cast<int>(from <= sorted_[at]) & static_cast<int>(sorted_[at] <= to) &
+                  static_cast<int>(samples_[at] != open.sample);
     }
+    return n_others;
   }
+
+  double key(index_t l) const { return static_cast<double>(keys_[l]); }
 
   // Twice the mean rank of sample l's class; added for all samples.
   std::int32_t mean_rank(index_t l) const { return doubled_[slot_of_[l]]; }
