@@ -7,15 +7,19 @@
 // sums.
 namespace consilience {
 
+inline void prefetch(const void* at) {
+#if defined(__GNUC__)
+  __builtin_prefetch(at);
+#else
+  (void)at;
+#endif
+}
+
 // Asks for row i of X ahead of its use: candidates lie anywhere, and memory is slower than sums.
 inline void prefetch_row(const Embedding& X, index_t i) {
-#if defined(__GNUC__)
   const index_t bytes = X.n_features * (X.is_double ? 8 : 4);
   const char* row = static_cast<const char*>(X.data) + i * bytes;
-  for (index_t at = 0; at < bytes; at += 64) __builtin_prefetch(row + at);
-#else
-  (void)X, (void)i;
-#endif
+  for (index_t at = 0; at < bytes; at += 64) prefetch(row + at);
 }
 
 // sum_f (x_if - x_jf)^2

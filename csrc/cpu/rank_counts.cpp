@@ -11,19 +11,18 @@
 namespace consilience {
 namespace {
 
-// Different queries of a row up to which tiles are the faster way.
-constexpr index_t kTileQueries = 40;
+// Different queries of a row up to which tiles are the faster way: they save half a product of d
+// features and the layout of a row, and each query costs as much as some seven features.
+index_t tile_queries(index_t n_features) { return 26 + n_features / 14; }
 
 }  // namespace
 
 void rank_counts(const Embedding& X, const RankQueries& queries, const Run& run,
                  double* rank_sums) {
   assert(!queries.ks.empty() && std::is_sorted(queries.ks.begin(), queries.ks.end()));
-  if (asks_at_most(kTileQueries, queries)) {
-    count_in_tiles(X, queries, run, rank_sums);
-  } else {
-    count_in_rows(X, queries, run, rank_sums, nullptr);
-  }
+  const bool few = asks_at_most(tile_queries(X.n_features), queries);
+  if (few && count_in_tiles(X, queries, run, rank_sums)) return;
+  count_in_rows(X, queries, run, rank_sums, nullptr);
 }
 
 void rank_counts(const Embedding& X, const RankQueries& queries, const Run& run, double* rank_sums,
@@ -34,7 +33,7 @@ void rank_counts(const Embedding& X, const RankQueries& queries, const Run& run,
 
 index_t rank_counts_bytes(index_t n_samples, index_t n_features, int n_threads) {
   return std::max(count_in_rows_bytes(n_samples, n_features, n_threads),
-                  count_in_tiles_bytes(n_samples, n_features, kTileQueries));
+                  count_in_tiles_bytes(n_samples, n_features, tile_queries(n_features)));
 }
 
 }  // namespace consilience

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <numeric>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -41,39 +41,55 @@ CONSILIENCE_SIMD double add_row(const std::int32_t* row, index_t n, index_t* col
   return std::accumulate(squares, squares + kLanes, 0.0);
 }
 
-CONSILIENCE_SIMD void add_classes(const std::int32_t* classes, const std::int32_t* ranks, index_t n,
-                                  index_t* columns) {
-  for (index_t l = 0; l < n; ++l) columns[l] += ranks[classes[l]];
-}
-
-// A value that holds for one row.
-template <class Value>
-struct Known {
-  std::int32_t row = -1;
-  Value value;
-};
-
 template <class Real>
 struct Worker {
-  Worker(const RowKeys<Real>& keys, index_t n)
+  Worker(const RowKeys<Real>& keys, index_t n, index_t d)
       : room(keys.room()),
-        products(keys.rows_at_a_time() * keys.stride()),
+        lines(keys.rows_at_a_time() * keys.stride() + kLine),
+        products(aligned(lines)),
         classes(n),
         ranks(n),
-        known_ranks(n),
-        known_distances(n),
-        columns(n, 0) {}
+        asked(n, -1),
+        measured(n, -1),
+        different(n + 1),
+        near(n),
+        open(n + 1),
+        distances(n),
+        own(d),
+        columns(n, 0),
+        row_sums(n, 0) {}
 
-  std::vector<Real> room, products;
+  // On a cache line, as the micro-kernel's stores take whole ones.
+  static constexpr auto kLine = static_cast<index_t>(64 / sizeof(Real));
+  static Real* aligned(std::vector<Real>& lines) {
+    const auto at = reinterpret_cast<std::uintptr_t>(lines.data());
+    return lines.data() + (64 - at % 64) % 64 / sizeof(Real);
+  }
+
+  // columns += row_sums, before those could overflow.
+  void flush() {
+    for (std::size_t l = 0; l < columns.size(); ++l) columns[l] += row_sums[l];
+    std::fill(row_sums.begin(), row_sums.end(), 0);
+    n_summed = 0;
+  }
+
+  std::vector<Real> room, lines;
+  Real* products;
   RowClasses<Real> classes;
   std::unique_ptr<RowOrder> order;  // for rows that crowd into few classes
   std::vector<double> wide;
-  // Doubled ranks, as ties count half: of a whole row, or of single samples.
+  // Doubled ranks, as ties count half: of a whole row, or of those asked for.
   std::vector<std::int32_t> ranks;
-  std::vector<Known<std::int32_t>> known_ranks;
-  std::vector<Known<double>> known_distances;
-  std::vector<index_t> columns;  // sums over this worker's rows: integers, in any order
-  std::vector<index_t> near;
+  // The last row that asked for a sample, and the last one that measured its distance.
+  std::vector<std::int32_t> asked, measured;
+  std::vector<std::int32_t> different, wanted, near;
+  std::vector<std::pair<std::int32_t, std::int32_t>> pairs;
+  std::vector<OpenRank> open;
+  std::vector<double> distances, own;
+  // Sums over this worker's rows, integers in any order: of all, and of the last ones.
+  std::vector<index_t> columns;
+  std::vector<std::uint32_t> row_sums;
+  index_t n_summed = 0;
   std::vector<std::pair<double, index_t>> undecided;
 };
 
@@ -95,86 +111,85 @@ class RowCounter {
     std::vector<std::unique_ptr<Worker<Real>>> workers(run_.n_threads);
     parallel_for((n_rows + block - 1) / block, run_, [&](index_t task, int worker_id) {
       auto& worker = workers[worker_id];
-      if (!worker) worker = std::make_unique<Worker<Real>>(keys_, n);
+      if (!worker) worker = std::make_unique<Worker<Real>>(keys_, n, X_.n_features);
       const index_t start = task * block, stop = std::min(n_rows, start + block);
       keys_.multiply(queries_.rows.data() + start, stop - start, worker->room.data(),
-                     worker->products.data());
+                     worker->products);
       for (index_t r = start; r < stop; ++r) {
-        count(r, worker->products.data() + (r - start) * keys_.stride(), *worker);
+        count(r, worker->products + (r - start) * keys_.stride(), *worker);
       }
     });
     for (index_t j = 0; moments_ && j < n; ++j) {
       index_t total = 0;
-      for (const auto& worker : workers) total += worker ? worker->columns[j] : 0;
+      for (const auto& worker : workers) {
+        if (worker) total += worker->columns[j] + worker->row_sums[j];
+      }
       moments_->columns[j] = 0.5 * static_cast<double>(total);
     }
   }
 
   // How many float64 differences a row takes, from a few rows.
   double differences() const {
-    Worker<Real> worker(keys_, X_.n_samples);
+    Worker<Real> worker(keys_, X_.n_samples, X_.n_features);
     const index_t n_probes = std::min(kProbes, queries_.n_rows());
     double found = 0.0;
     for (index_t probe = 0; probe < n_probes; ++probe) {
       const index_t r = probe * queries_.n_rows() / n_probes, i = queries_.rows[r];
-      keys_.multiply(queries_.rows.data() + r, 1, worker.room.data(), worker.products.data());
+      keys_.multiply(queries_.rows.data() + r, 1, worker.room.data(), worker.products);
       Real low, high;
-      keys_.finish(i, worker.products.data(), &low, &high);
+      keys_.finish(i, worker.products, &low, &high);
       const double gap = keys_.gap(i);
-      if (!worker.classes.assign(worker.products.data(), low, high, gap, i)) {
+      if (!worker.classes.assign(worker.products, low, high, gap, i, false)) {
         found += static_cast<double>(X_.n_samples);
         continue;
       }
-      for (const NeighborLists& list : queries_.lists) {
-        for (index_t q = 0; q < queries_.ks.back(); ++q) {
-          const index_t j = list.row(r)[q];
-          if (std::exchange(worker.known_ranks[j].row, static_cast<std::int32_t>(probe)) == probe) {
-            continue;
-          }
-          below(j, gap, worker);
-          if (!worker.near.empty()) found += static_cast<double>(worker.near.size()) + 1.0;
-        }
-      }
+      const index_t n_open = look_up(r, gap, worker);
+      want(r, n_open, gap, worker);
+      found += static_cast<double>(n_open) + static_cast<double>(worker.wanted.size());
     }
     return found / static_cast<double>(std::max<index_t>(n_probes, 1));
   }
 
  private:
-  // Float64 keys are for the many queries that float32 ones cannot decide: more than walks pay for.
-  static constexpr bool kSorts = std::is_same_v<Real, double>;
-
   void count(index_t r, Real* row, Worker<Real>& worker) const {
     const index_t n = X_.n_samples, i = queries_.rows[r];
     Real low, high;
     keys_.finish(i, row, &low, &high);
     const double gap = keys_.gap(i);
-    if (kSorts || !worker.classes.assign(row, low, high, gap, i)) {
+    const bool with_means = moments_ != nullptr;
+    if (n <= kExactSamples || !worker.classes.assign(row, low, high, gap, i, with_means)) {
       rank_row(i, row, low, high, worker);
-      add_sums(r, [&](index_t j) { return worker.ranks[j]; });
+      add_sums(r, worker);
       if (!moments_) return;
       moments_->squares[i] = 0.25 * add_row(worker.ranks.data(), n, worker.columns.data());
       add_block(i, [&](index_t j) { return worker.ranks[j]; });
       return;
     }
-    add_sums(r, [&](index_t j) { return rank_one(r, j, gap, worker); });
+    const index_t n_open = look_up(r, gap, worker);
+    if (n_open > 0) {
+      want(r, n_open, gap, worker);
+      measure(i, worker);
+      close(worker);
+    }
+    add_sums(r, worker);
     if (!moments_) return;
-    const std::int32_t* ranks = worker.classes.mean_ranks();
-    const std::int32_t* classes = worker.classes.classes();
     moments_->squares[i] = worker.classes.squares();
-    add_classes(classes, ranks, n, worker.columns.data());
-    worker.columns[i] -= ranks[classes[i]];
-    add_block(i, [&](index_t j) { return ranks[classes[j]]; });
+    const RowClasses<Real>& classes = worker.classes;
+    if (worker.n_summed == std::numeric_limits<std::uint32_t>::max() / (2 * n)) worker.flush();
+    classes.add_mean_ranks(worker.row_sums.data());
+    ++worker.n_summed;
+    worker.columns[i] -= classes.mean_rank(i);
+    add_block(i, [&](index_t j) { return classes.mean_rank(j); });
   }
 
-  template <class Rank>
-  void add_sums(index_t r, Rank&& rank) const {
+  void add_sums(index_t r, const Worker<Real>& worker) const {
     const auto n_ks = static_cast<index_t>(queries_.ks.size());
     for (std::size_t s = 0; s < queries_.lists.size(); ++s) {
       const index_t* neighbors = queries_.lists[s].row(r);
       double* sums = sums_ + (static_cast<index_t>(s) * queries_.n_rows() + r) * n_ks;
       index_t sum = 0, seen = 0;
       for (index_t q = 0; q < n_ks; ++q) {
-        for (; seen < queries_.ks[q]; ++seen) sum += rank(neighbors[seen]);
+        for (; seen < queries_.ks[q]; ++seen) sum += worker.ranks[neighbors[seen]];
         sums[q] = 0.5 * static_cast<double>(sum);
       }
     }
@@ -191,42 +206,68 @@ class RowCounter {
     }
   }
 
-  // Samples certainly nearer than j is; those that may be, in `worker.near`.
-  index_t below(index_t j, double gap, Worker<Real>& worker) const {
-    worker.near.clear();
-    const double key = worker.classes.key(j);
-    return worker.classes.below(key - gap, key + gap, [&](index_t l) {
-      if (l != j) worker.near.push_back(l);
-    });
-  }
-
-  std::int32_t rank_one(index_t r, index_t j, double gap, Worker<Real>& worker) const {
+  // The ranks of all that row r asks for, up to those left open: their number.
+  index_t look_up(index_t r, double gap, Worker<Real>& worker) const {
     const auto row = static_cast<std::int32_t>(r);
-    Known<std::int32_t>& known = worker.known_ranks[j];
-    if (known.row == row) return known.value;
-    index_t doubled = 2 + 2 * below(j, gap, worker);
-    if (!worker.near.empty()) doubled += among(r, j, worker);
-    known = {row, static_cast<std::int32_t>(doubled)};
-    return known.value;
+    std::int32_t *asked = worker.asked.data(), *different = worker.different.data();
+    index_t n_different = 0;
+    for (const NeighborLists& list : queries_.lists) {
+      const index_t* neighbors = list.row(r);
+      for (index_t q = 0; q < queries_.ks.back(); ++q) {
+        // The next row's, of which hardware knows nothing: lists are about a page apart.
+        if (q % 8 == 0) prefetch(neighbors + list.k + q);
+        const index_t j = neighbors[q];
+        different[n_different] = static_cast<std::int32_t>(j);
+        n_different += asked[j] != row;  // no branch: a matter of chance
+        asked[j] = row;
+      }
+    }
+    return worker.classes.look_up(different, n_different, gap, worker.ranks.data(),
+                                  worker.open.data());
   }
 
-  // Twice how many of `worker.near` are nearer than j, ties once: by float64 differences.
-  index_t among(index_t r, index_t j, Worker<Real>& worker) const {
+  // Settles what the errors of the two keys allow; the pairs it leaves, and whose distances they
+  // take.
+  void want(index_t r, index_t n_open, double gap, Worker<Real>& worker) const {
     const auto row = static_cast<std::int32_t>(r);
     const index_t i = queries_.rows[r];
-    const auto distance = [&](index_t l) {
-      Known<double>& known = worker.known_distances[l];
-      if (known.row != row) known = {row, squared_distance(X_, i, l)};
-      return known.value;
+    worker.wanted.clear(), worker.pairs.clear();
+    const auto enter = [&](std::int32_t l) {
+      if (std::exchange(worker.measured[l], row) != row) worker.wanted.push_back(l);
     };
-    for (const index_t l : worker.near) prefetch_row(X_, l);
-    const double own = distance(j);
-    index_t doubled = 0;
-    for (const index_t l : worker.near) {
-      const double other = distance(l);
-      doubled += other < own ? 2 : (other == own ? 1 : 0);
+    for (index_t o = 0; o < n_open; ++o) {
+      const std::int32_t j = worker.open[o].sample;
+      const double key = worker.classes.key(j), error = keys_.error(i, j);
+      const index_t n_near = worker.classes.near(worker.open[o], gap, worker.near.data());
+      for (index_t t = 0; t < n_near; ++t) {
+        const std::int32_t l = worker.near[t];
+        const double above = worker.classes.key(l) - key;
+        if (std::abs(above) > error + keys_.error(i, l)) {
+          worker.ranks[j] += above < 0.0 ? 2 : 0;
+          continue;
+        }
+        worker.pairs.emplace_back(j, l);
+        enter(j), enter(l);
+      }
     }
-    return doubled;
+  }
+
+  void measure(index_t i, Worker<Real>& worker) const {
+    constexpr std::size_t kAhead = 4;
+    widened_row(X_, i, worker.own.data());
+    const std::vector<std::int32_t>& wanted = worker.wanted;
+    for (std::size_t w = 0; w < wanted.size(); ++w) {
+      if (w + kAhead < wanted.size()) prefetch_row(X_, wanted[w + kAhead]);
+      worker.distances[wanted[w]] = squared_distance_to(X_, wanted[w], worker.own.data());
+    }
+  }
+
+  // Adds those nearer, ties once.
+  void close(Worker<Real>& worker) const {
+    for (const auto& [j, l] : worker.pairs) {
+      const double own = worker.distances[j], other = worker.distances[l];
+      worker.ranks[j] += (other < own) + (other <= own);
+    }
   }
 
   // The ranks of all samples, by a sort: what no class is small enough for.
@@ -296,7 +337,7 @@ void count_in_rows(const Embedding& X, const RankQueries& queries, const Run& ru
 }
 
 index_t count_in_rows_bytes(index_t n_samples, index_t n_features, int n_threads) {
-  constexpr index_t kProducts = 16 << 20, kLeastRows = 8, kPerSample = 140, kRoom = 128 * 8;
+  constexpr index_t kProducts = 16 << 20, kLeastRows = 8, kPerSample = 160, kRoom = 128 * 8;
   const index_t products = std::max(kProducts, kLeastRows * 8 * n_samples);
   return n_samples * (n_features * 8 + 20) +
          n_threads * (products + kPerSample * n_samples + kRoom * n_features);

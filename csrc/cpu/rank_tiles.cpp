@@ -4,6 +4,7 @@
 #include "cpu/rank_tiles.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -60,6 +61,10 @@ class TileCounter {
     // Pairs of rows once, or all columns of some rows.
     both_ = 2 * queries.n_rows() > n();
     samples_ = queries.rows;
+    // Half the time of the other way, as a difference costs that many products of its length.
+    const auto d = static_cast<double>(X.n_features);
+    most_decided_ = static_cast<index_t>(0.5 * static_cast<double>(n()) *
+                                         static_cast<double>(n_rows()) * d / (10.0 * d + 200.0));
     row_of_.assign(both_ ? n() : n_rows(), -1);
     for (index_t r = 0; r < n_rows(); ++r) row_of_[both_ ? queries.rows[r] : r] = r;
     const Centered<float> set = centered<float>(X, run);
@@ -69,11 +74,12 @@ class TileCounter {
     ask(set);
   }
 
-  void run() {
+  // False if it was given up.
+  bool run() {
     const index_t block = kTile / kernel_.cols * kernel_.cols;
     if (both_) {
       tournament(n(), block, run_, [&](const TileRange& t, index_t, int) { meet(t, *right_); });
-      return;
+      return n_decided_ <= most_decided_;
     }
     parallel_for((n_rows() + block - 1) / block, run_, [&](index_t task, int) {
       const index_t start = task * block, stop = std::min(n_rows(), start + block);
@@ -81,6 +87,7 @@ class TileCounter {
         meet({start, stop, column, std::min(n(), column + block)}, *left_);
       }
     });
+    return n_decided_ <= most_decided_;
   }
 
   void finish(double* rank_sums) const {
@@ -172,6 +179,8 @@ class TileCounter {
   }
 
   void meet(const TileRange& t, const Panels& left) {
+    if (n_decided_ > most_decided_) return;
+    index_t n_decided = 0;
     const index_t cols = kernel_.cols;
     alignas(64) float products[kMostCols * kMostCols];
     for (index_t j = t.col_start; j < t.col_stop; j += cols) {
@@ -186,10 +195,11 @@ class TileCounter {
         const index_t row_layers = layers_[i / cols];
         const index_t column_layers = columns_ask ? layers_[j / cols] : 0;
         for (index_t layer = 0; layer < std::max(row_layers, column_layers); ++layer) {
-          count(layer, i, row_stop, j, columns_ask, products);
+          n_decided += count(layer, i, row_stop, j, columns_ask, products);
         }
       }
     }
+    n_decided_ += n_decided;
   }
 
   void multiply(const Panels& left, index_t i, index_t row_stop, index_t j, float* products) const {
@@ -213,8 +223,9 @@ class TileCounter {
     }
   }
 
-  void count(index_t layer, index_t i, index_t row_stop, index_t j, bool columns_ask,
-             const float* products) {
+  // How many pairs took a float64 difference.
+  index_t count(index_t layer, index_t i, index_t row_stop, index_t j, bool columns_ask,
+                const float* products) {
     std::int32_t of_rows[kMostCols] = {}, of_columns[kMostCols] = {};
     std::uint64_t row_undecided[kMostCols], column_undecided[kMostCols];
     const index_t column_at = columns_ask ? at(j, layer) : 0;
@@ -231,25 +242,29 @@ class TileCounter {
     for (index_t c = 0; columns_ask && c < columns; ++c) {
       doubled_[at(j + c, layer)] += 2 * of_columns[c];
     }
-    if (!undecided) return;
+    if (!undecided) return 0;
+    index_t n_decided = 0;
     const std::uint64_t there = ~std::uint64_t{0} >> (64 - columns);
     for (index_t r = 0; r < rows; ++r) {
       for (std::uint64_t mask = row_undecided[r] & there; mask != 0; mask &= mask - 1) {
-        decide(i + r, layer, j + std::countr_zero(mask));
+        n_decided += decide(i + r, layer, j + std::countr_zero(mask));
       }
       for (std::uint64_t mask = column_undecided[r] & there; mask != 0; mask &= mask - 1) {
-        decide(j + std::countr_zero(mask), layer, sample(i + r));
+        n_decided += decide(j + std::countr_zero(mask), layer, sample(i + r));
       }
     }
+    return n_decided;
   }
 
-  // Whether sample l is nearer to a row than its query, by float64 differences.
-  void decide(index_t position, index_t layer, index_t l) {
+  // Whether sample l is nearer to a row than its query, by float64 differences. False if it is the
+  // query.
+  bool decide(index_t position, index_t layer, index_t l) {
     const index_t question = questions_.starts[row_of_[position]] + layer;
-    if (l == questions_.columns[question]) return;
+    if (l == questions_.columns[question]) return false;
     const double distance = squared_distance(X_, sample(position), l);
     doubled_[at(position, layer)] +=
         distance < exact_[question] ? 2 : (distance == exact_[question] ? 1 : 0);
+    return true;
   }
 
   const Embedding& X_;
@@ -266,16 +281,19 @@ class TileCounter {
   std::vector<index_t> layers_;  // of each panel of rows
   std::vector<float> near_, far_;
   std::vector<double> exact_;
+  std::atomic<index_t> n_decided_ = 0;
+  index_t most_decided_ = 0;
   std::vector<index_t> doubled_;
 };
 
 }  // namespace
 
-void count_in_tiles(const Embedding& X, const RankQueries& queries, const Run& run,
+bool count_in_tiles(const Embedding& X, const RankQueries& queries, const Run& run,
                     double* rank_sums) {
   TileCounter counter(X, queries, run);
-  counter.run();
+  if (!counter.run()) return false;
   counter.finish(rank_sums);
+  return true;
 }
 
 bool asks_at_most(index_t limit, const RankQueries& queries) {

@@ -14,7 +14,9 @@
 namespace consilience {
 namespace {
 
-constexpr index_t kRowBytes = 16 << 20;  // of products held at a time by one worker
+// Of products held at a time by one worker: BLAS packs all rows anew for each, the micro-kernel
+// does not and writes them to the second cache.
+constexpr index_t kBlasBytes = 16 << 20, kKernelBytes = 700 << 10;
 
 // row_l <- half_norms_l - row_l, and the range.
 template <class Real>
@@ -79,7 +81,7 @@ RowKeys<double>::RowKeys(const Embedding& X, const Run& run) : n_(X.n_samples), 
 }
 
 index_t RowKeys<double>::rows_at_a_time() const {
-  return std::clamp<index_t>(kRowBytes / (8 * n_), 1, 128);
+  return std::clamp<index_t>(kBlasBytes / (8 * n_), 1, 128);
 }
 
 void RowKeys<double>::multiply(const index_t* rows, index_t n_rows, double* room,
@@ -107,16 +109,17 @@ RowKeys<float>::RowKeys(const Embedding& X, const Run& run) : n_(X.n_samples), d
     const index_t stop = std::min(n_, (panel + 1) * cols);
     for (index_t i = panel * cols; i < stop; ++i) panels_->set_row(i, set.row(i), d_);
   });
-  half_norms_.resize(n_);
+  half_norms_.resize(n_), norms_.resize(n_);
   for (index_t l = 0; l < n_; ++l) {
     half_norms_[l] = static_cast<float>(0.5 * set.squared_norms[l]);
+    norms_[l] = static_cast<float>(std::sqrt(set.squared_norms[l]) * (1.0 + 0x1p-23));
   }
-  largest_norm2_ = *std::max_element(set.squared_norms.begin(), set.squared_norms.end());
+  largest_norm_ = *std::max_element(norms_.begin(), norms_.end());
 }
 
 index_t RowKeys<float>::rows_at_a_time() const {
   const index_t rows = micro_kernel().rows, cols = micro_kernel().cols;
-  return std::clamp(kRowBytes / (4 * n_) / rows * rows, rows, cols);
+  return std::clamp(kKernelBytes / (4 * n_) / rows * rows, rows, cols);
 }
 
 void RowKeys<float>::multiply(const index_t* rows, index_t n_rows, float* room,
@@ -144,14 +147,14 @@ void RowKeys<float>::finish(index_t i, float* row, float* low, float* high) cons
   to_keys(row, half_norms_.data(), n_, low, high);
 }
 
-// Of two keys, each off by (c + 3) u |a_i| |a_l| for the product and the subtraction, 2 u (|a_i|^2
-// + |a_l|^2) for the rounding of the rows, and u |a_l|^2 for that of the norm.
-double RowKeys<float>::gap(index_t i) const {
-  const double norm2 = 2.0 * static_cast<double>(half_norms_[i]) * (1.0 + 0x1p-23);
+// (c + 3) u |a_i| |a_l| for the product and the subtraction, 2 u (|a_i|^2 + |a_l|^2) for the
+// rounding of the rows, and u |a_l|^2 for that of the norm.
+double RowKeys<float>::error_of(double own, double other) const {
   const double c = static_cast<double>(chunked_roundings(d_));
-  const double roundings =
-      (c + 3.0) * std::sqrt(norm2 * largest_norm2_) + 2.0 * norm2 + 3.0 * largest_norm2_;
-  return 2.0 * (1.01 * 0x1p-24 * roundings + std::ldexp(static_cast<double>(d_), -120));
+  const double roundings = (c + 3.0) * own * other + 2.0 * own * own + 3.0 * other * other;
+  return 1.01 * 0x1p-24 * roundings + std::ldexp(static_cast<double>(d_), -120);
 }
+
+double RowKeys<float>::gap(index_t i) const { return 2.0 * error_of(norms_[i], largest_norm_); }
 
 }  // namespace consilience

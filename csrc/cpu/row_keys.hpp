@@ -29,6 +29,8 @@ class RowKeys<double> {
   // From products to keys in place, self's being that of another; and their range.
   void finish(index_t i, double* row, double* low, double* high) const;
   double gap(index_t i) const;
+  // What the key of l in row i is off by; for two keys, no more than the gap.
+  double error(index_t i, index_t) const { return 0.5 * gap(i); }
 
  private:
   index_t n_, d_;
@@ -49,12 +51,15 @@ class RowKeys<float> {
   void multiply(const index_t* rows, index_t n_rows, float* room, float* products) const;
   void finish(index_t i, float* row, float* low, float* high) const;
   double gap(index_t i) const;
+  double error(index_t i, index_t l) const { return error_of(norms_[i], norms_[l]); }
 
  private:
+  double error_of(double own, double other) const;
+
   index_t n_, d_;
   std::unique_ptr<Panels> panels_;
-  std::vector<float> half_norms_;
-  double largest_norm2_;
+  std::vector<float> half_norms_, norms_;  // the latter rounded up
+  double largest_norm_;
 };
 
 // Features that are summed before they are added to the others, and the roundings it takes.
