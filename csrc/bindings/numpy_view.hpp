@@ -84,15 +84,6 @@ inline NeighborLists neighbor_lists(const IndexMatrix& indices, const std::optio
   return lists;
 }
 
-// Which of n samples: ascending, so that each is named once.
-inline void require_rows(const Indices& rows, index_t n) {
-  require(rows.ndim() == 1 && rows.size() > 0, "`rows` must be a non-empty vector");
-  require(all_within(rows, n), "`rows` points outside");
-  for (index_t r = 1; r < rows.size(); ++r) {
-    require(rows.at(r - 1) < rows.at(r), "`rows` must be ascending");
-  }
-}
-
 inline void require_permutations(const IndexMatrix& permutations, index_t n) {
   require(permutations.ndim() == 2 && permutations.shape(1) == n,
           "`permutations` must be of shape (n_draws, n_samples)");
