@@ -1,9 +1,11 @@
-// graph_terms on the CPU: O(k) random reads per row (edge_values: O(k d)); the lists' LCS is
-// O(k log k), because no list repeats an entry, their Levenshtein distance O(k^2).
+// graph_terms on the CPU: O(k) random reads per row (edge_values: O(k d), or O(d + k)); the lists'
+// LCS is O(k log k), because no list repeats an entry, their Levenshtein distance O(k^2).
 
 #include "ops/graph_terms.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <vector>
 
 #include "cpu/exact.hpp"
@@ -12,6 +14,8 @@ namespace consilience {
 namespace {
 
 constexpr index_t kRowsPerTask = 256;
+// A difference may be so many times smaller than what it is taken from: six bits are lost.
+constexpr double kMostCancelled = 64.0;
 
 // Calls body(i, worker) for all rows.
 template <class Body>
@@ -28,14 +32,14 @@ class Places {
   explicit Places(index_t n) : place_(n, -1) {}
   index_t operator[](index_t j) const { return place_[j]; }
   void set(const index_t* list, index_t k) {
-    for (index_t s = 0; s < k; ++s) place_[list[s]] = s;
+    for (index_t s = 0; s < k; ++s) place_[list[s]] = static_cast<std::int32_t>(s);
   }
   void clear(const index_t* list, index_t k) {
     for (index_t s = 0; s < k; ++s) place_[list[s]] = -1;
   }
 
  private:
-  std::vector<index_t> place_;
+  std::vector<std::int32_t> place_;
 };
 
 struct SharedEdge {
@@ -117,10 +121,17 @@ index_t levenshtein(const index_t* a, index_t n_a, const index_t* b, index_t n_b
 }  // namespace
 
 void edge_values(const Embedding& X, const NeighborLists& graph, const double* origin,
-                 const Run& run, double* values) {
+                 const double* products, const Run& run, double* values) {
   for_all_rows(graph.n_rows, run, [&](index_t i, int) {
+    const index_t sample = graph.sample(i);
+    const double to_origin = products ? product_with(X, sample, origin) : 0.0;
     for (index_t s = 0; s < graph.k; ++s) {
-      values[i * graph.k + s] = shifted_inner_product(X, graph.sample(i), graph.row(i)[s], origin);
+      const index_t at = i * graph.k + s;
+      if (products) {
+        values[at] = products[at] - to_origin;
+        if (kMostCancelled * std::abs(values[at]) >= std::abs(to_origin)) continue;
+      }
+      values[at] = shifted_inner_product(X, sample, graph.row(i)[s], origin);
     }
   });
 }

@@ -197,12 +197,15 @@ class Terms:
             and _same_but_k(other.graph, need.graph)
         ]
         (full,) = _widest(alike)
-        widest = self._once(
-            ("widest edges", a, full, need.centered),
-            lambda: self.ops.edge_values(
-                self.values(a, full.view), self.graph(a, full), centered=need.centered
-            ),
-        )
+
+        def make() -> Floats:
+            graph = self.graph(a, full)
+            products = -graph.distances if full.distance == "ip" else None
+            return self.ops.edge_values(
+                self.values(a, full.view), graph, centered=need.centered, products=products
+            )
+
+        widest = self._once(("widest edges", a, full, need.centered), make)
         return self._once(  # type: ignore[no-any-return]
             ("edges", a, need), lambda: np.ascontiguousarray(widest[:, : need.graph.k])
         )
@@ -215,18 +218,28 @@ class Terms:
             lambda: self.ops.edge_values(self.values(a, view), loops, centered=False)[:, 0],
         )
 
-    def graph_terms(self, a: int, b: int, need: GraphNeed | EdgeNeed) -> GraphTerms | Shared:
-        """Return sums over the edges that the graphs of a and b share, of all rows or some."""
+    def graph_terms(self, a: int, b: int, need: EdgeNeed) -> GraphTerms:
+        """Return sums over the edges that the graphs of a and b share, and over their columns."""
+        return self._once(  # type: ignore[no-any-return]
+            ("graph_terms", a, b, need),
+            lambda: self.ops.graph_terms(
+                self.graph(a, need.graph),
+                self.graph(b, need.graph),
+                self.edges(a, need),
+                self.edges(b, need),
+            ),
+        )
+
+    def shared(self, a: int, b: int, need: GraphNeed | EdgeNeed) -> Shared:
+        """Return sums of rows over the edges that the graphs of a and b share, of all or some."""
         graph = need.graph if isinstance(need, EdgeNeed) else need
         e, f = (self.edges(m, need) if isinstance(need, EdgeNeed) else None for m in (a, b))
-
-        def make() -> GraphTerms | Shared:
-            x, y = self.graph(a, graph), self.graph(b, graph)
-            if x.rows is None:
-                return self.ops.graph_terms(x, y, e, f)
-            return Shared(*self.ops.overlap_terms(x, y, e, f))
-
-        return self._once(("graph_terms", a, b, need), make)  # type: ignore[no-any-return]
+        return self._once(  # type: ignore[no-any-return]
+            ("shared", a, b, need),
+            lambda: Shared(
+                *self.ops.overlap_terms(self.graph(a, graph), self.graph(b, graph), e, f)
+            ),
+        )
 
     def list_terms(self, a: int, b: int, need: GraphNeed, **wanted: bool) -> ListTerms:
         """Return comparisons of the ordered neighbour lists of a and b."""
@@ -465,8 +478,8 @@ def terms_of(
 
 
 def score(metric: Any, X: Any, Y: Any, **run: Any) -> Any:
-    """Return the Score of X and Y under a metric with its settings."""
-    terms = terms_of((("X", X), ("Y", Y)), metric.needs(), [(0, 1)], **run)
+    """Return the Score of X and Y under a metric with its settings, without its null."""
+    terms = terms_of((("X", X), ("Y", Y)), metric.needs(), [(0, 1)], nulls=False, **run)
     metric.check(terms)
     return metric.score(terms, 0, 1)
 

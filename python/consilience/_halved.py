@@ -49,9 +49,9 @@ class Halved:
         """Return the inner products along its edges."""
         return self._once(("edges", m, need), lambda: self._edges(m, need))
 
-    def graph_terms(self, a: int, b: int, need: GraphNeed | EdgeNeed) -> Shared:
+    def shared(self, a: int, b: int, need: GraphNeed | EdgeNeed) -> Shared:
         """Return sums over the edges that the graphs of a and b share."""
-        return self._once(("graph_terms", a, b, need), lambda: self._shared(a, b, need))
+        return self._once(("shared", a, b, need), lambda: self._shared(a, b, need))
 
     def list_terms(self, a: int, b: int, need: GraphNeed, **wanted: bool) -> ListTerms:
         """Return comparisons of the ordered neighbour lists of a and b."""

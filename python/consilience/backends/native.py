@@ -231,10 +231,17 @@ class NativeBackend:
                 )
             )
 
-    def edge_values(self, X: Any, graph: Graph, *, centered: bool) -> Floats:
+    def edge_values(
+        self, X: Any, graph: Graph, *, centered: bool, products: Floats | None = None
+    ) -> Floats:
         origin = self._column_means(X) if centered else np.zeros(X.shape[1])
         return _core.edge_values(
-            X, graph.indices, origin, rows=graph.rows, n_threads=self.n_threads
+            X,
+            graph.indices,
+            origin,
+            products=products,
+            rows=graph.rows,
+            n_threads=self.n_threads,
         )
 
     def graph_terms(self, x: Graph, y: Graph, e: Floats | None, f: Floats | None) -> GraphTerms:
