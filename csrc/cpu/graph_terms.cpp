@@ -167,14 +167,19 @@ void overlap_terms(const NeighborLists& graph_x, const NeighborLists& graph_y, c
   std::vector<Places> places(run.n_threads, Places(graph_x.n_samples));
   for_all_rows(graph_x.n_rows, run, [&](index_t i, int worker) {
     Places& place = places[worker];
+    const index_t* list = graph_y.row(i);
     place.set(graph_x.row(i), graph_x.k);
     index_t count = 0;
-    double sum = 0.0;
-    for (index_t s = 0; s < graph_y.k; ++s) {
-      const index_t r = place[graph_y.row(i)[s]];
-      if (r < 0) continue;
-      ++count;
-      sum += (e ? e[i * graph_x.k + r] : 1.0) * (f ? f[i * graph_y.k + s] : 1.0);
+    for (index_t s = 0; s < graph_y.k; ++s) count += place[list[s]] >= 0;
+    double sum = static_cast<double>(count);
+    if (e || f) {
+      // No branch: which edges are shared is a matter of chance.
+      sum = 0.0;
+      for (index_t s = 0; s < graph_y.k; ++s) {
+        const index_t r = place[list[s]], at = i * graph_x.k + std::max<index_t>(r, 0);
+        const double product = (e ? e[at] : 1.0) * (f ? f[i * graph_y.k + s] : 1.0);
+        sum += r < 0 ? 0.0 : product;
+      }
     }
     place.clear(graph_x.row(i), graph_x.k);
     overlap[i] = count;
@@ -185,11 +190,14 @@ void overlap_terms(const NeighborLists& graph_x, const NeighborLists& graph_y, c
 void lists_within(const NeighborLists& graph, const index_t* group, index_t k, const Run& run,
                   index_t* places) {
   for_all_rows(graph.n_rows, run, [&](index_t i, int) {
-    index_t found = 0;
+    const index_t *list = graph.row(i), own = group[graph.sample(i)];
+    index_t *out = places + i * k, found = 0;
     for (index_t s = 0; s < graph.k && found < k; ++s) {
-      if (group[graph.row(i)[s]] == group[graph.sample(i)]) places[i * k + found++] = s;
+      // Written in any case, and kept by a count: half of the branches would go wrong.
+      out[found] = s;
+      found += group[list[s]] == own;
     }
-    for (; found < k; ++found) places[i * k + found] = -1;
+    std::fill(out + found, out + k, index_t{-1});
   });
 }
 

@@ -105,12 +105,15 @@ class Terms:
 
     def graph(self, a: int, need: GraphNeed) -> Graph:
         """Return the neighbour graph of model a."""
-        (full,) = _widest(g for g in self._graph_needs() if _same_but_k(g, need))
-        widest = self._once(
-            ("widest graph", a, full),
-            lambda: self._search(self.values(a, full.view), full),
-        )
-        return self._once(("graph", a, need), lambda: widest.nearest(need.k))  # type: ignore[no-any-return]
+
+        def make() -> Graph:
+            (full,) = _widest(g for g in self._graph_needs() if _same_but_k(g, need))
+            widest: Graph = self._once(
+                ("widest graph", a, full), lambda: self._search(self.values(a, full.view), full)
+            )
+            return widest.nearest(need.k)
+
+        return self._once(("graph", a, need), make)  # type: ignore[no-any-return]
 
     def _search(self, X: Any, need: GraphNeed) -> Graph:
         if need.method == "approx":
@@ -189,26 +192,29 @@ class Terms:
 
     def edges(self, a: int, need: EdgeNeed) -> Floats:
         """Return the inner products along the edges of model a's graph, (n, k)."""
-        alike = [
-            other.graph
-            for other in (*self.needs, need)
-            if isinstance(other, EdgeNeed)
-            and other.centered == need.centered
-            and _same_but_k(other.graph, need.graph)
-        ]
-        (full,) = _widest(alike)
 
         def make() -> Floats:
-            graph = self.graph(a, full)
-            products = -graph.distances if full.distance == "ip" else None
-            return self.ops.edge_values(
-                self.values(a, full.view), graph, centered=need.centered, products=products
+            (full,) = _widest(
+                other.graph
+                for other in (*self.needs, need)
+                if isinstance(other, EdgeNeed)
+                and other.centered == need.centered
+                and _same_but_k(other.graph, need.graph)
             )
+            widest: Floats = self._once(
+                ("widest edges", a, full, need.centered),
+                lambda: self._edge_values(a, full, centered=need.centered),
+            )
+            return np.ascontiguousarray(widest[:, : need.graph.k])
 
-        widest = self._once(("widest edges", a, full, need.centered), make)
-        return self._once(  # type: ignore[no-any-return]
-            ("edges", a, need), lambda: np.ascontiguousarray(widest[:, : need.graph.k])
-        )
+        return self._once(("edges", a, need), make)  # type: ignore[no-any-return]
+
+    def _edge_values(self, a: int, need: GraphNeed, *, centered: bool) -> Floats:
+        graph = self.graph(a, need)
+        # A search by inner products has found them.
+        products = -graph.distances if need.distance == "ip" else None
+        X = self.values(a, need.view)
+        return self.ops.edge_values(X, graph, centered=centered, products=products)
 
     def self_products(self, a: int, view: View) -> Floats:
         """Return ⟨x_i, x_i⟩."""

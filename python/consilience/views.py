@@ -36,10 +36,10 @@ def prepare(embedding: Embedding, view: View) -> Any:
 
     xp = array_namespace(X)
     if isinstance(X, np.ndarray) and view.clip_quantile is None and view.normalize != "zscore":
-        X = _normalized_in_blocks(X, view, embedding.name)
+        X = _normalized_in_blocks(xp, X, view, embedding.name)
     else:
         X = _normalized(xp, xp.astype(X, xp.float64), view, embedding.name)
-    if bool(xp.all(X[0, :] == X[-1, :])) and bool(xp.all(X == X[:1, :])):
+    if bool(xp.all(X[0, :] == X[-1, :])) and bool(xp.all(X[:1, :] == X)):
         raise ValueError(
             f"`{embedding.name}` is constant after normalize={view.normalize!r}: all rows "
             "become equal; choose another normalisation"
@@ -47,14 +47,14 @@ def prepare(embedding: Embedding, view: View) -> Any:
     return X
 
 
-def _normalized_in_blocks(X: Any, view: View, name: str) -> Any:
+def _normalized_in_blocks(xp: Any, X: Any, view: View, name: str) -> Any:
     """Return what looks at one row at a time, while the row is in cache."""
     n, d = X.shape
     step = max(1, (1 << 14) // d)
     out = np.empty((n, d))
     for start in range(0, n, step):
         rows = X[start : start + step].astype(np.float64)
-        out[start : start + step] = _normalized(np, rows, view, name, start)
+        out[start : start + step] = _normalized(xp, rows, view, name, start)
     return out
 
 

@@ -6,6 +6,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -85,7 +86,8 @@ class NativeBackend:
             lambda count: _core.knn_exact_bytes(len(X), X.shape[1], n_axes, count, k),
         )
         wanted = np.arange(n_rows) if rows is None and stripe < n_rows else rows
-        with _one_blas_thread:
+        # BLAS turns rows onto axes; products are the kernel's own.
+        with nullcontext() if axes is None else _one_blas_thread:
             parts = [
                 _core.knn_exact(
                     X,
@@ -173,7 +175,7 @@ class NativeBackend:
                 self.n_threads,
             ),
         )
-        with _one_blas_thread:
+        with _one_blas_thread if double_tiles else nullcontext():
             rows, products, offsets = _core.pair_terms(
                 sets,
                 functions=[channel.function for channel in channels],
@@ -194,18 +196,17 @@ class NativeBackend:
             )
 
         batch = self._fitting("joint_nearest", len(pairs), needed)
-        with _one_blas_thread:
-            return np.concatenate(
-                [
-                    _core.joint_nearest(
-                        sets,
-                        pairs=pairs[first : first + batch],
-                        tile=self.tile or 480,
-                        n_threads=self.n_threads,
-                    )
-                    for first in range(0, len(pairs), batch)
-                ]
-            )
+        return np.concatenate(
+            [
+                _core.joint_nearest(
+                    sets,
+                    pairs=pairs[first : first + batch],
+                    tile=self.tile or 480,
+                    n_threads=self.n_threads,
+                )
+                for first in range(0, len(pairs), batch)
+            ]
+        )
 
     def rank_counts(
         self,
