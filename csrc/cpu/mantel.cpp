@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <numeric>
 #include <type_traits>
 #include <vector>
@@ -19,23 +20,36 @@ constexpr index_t kRowsPerTask = 1024;
 
 double value(const double* e, index_t at) { return e ? e[at] : 1.0; }
 
-// The edges that end in each sample, by their start: positions in the lists, one after another.
+// The edges that end in each sample, by their start.
 class Incoming {
  public:
-  explicit Incoming(const NeighborLists& graph)
-      : starts_(graph.n_rows + 1, 0), edges_(graph.n_rows * graph.k) {
-    const index_t n_edges = graph.n_rows * graph.k;
-    for (index_t at = 0; at < n_edges; ++at) ++starts_[graph.indices[at] + 1];
-    for (index_t j = 0; j < graph.n_rows; ++j) starts_[j + 1] += starts_[j];
+  explicit Incoming(const NeighborLists& graph, bool weighted)
+      : starts_(graph.n_rows + 1, 0),
+        rows_(std::make_unique_for_overwrite<std::uint32_t[]>(graph.n_rows * graph.k)),
+        edges_(weighted ? graph.n_rows * graph.k : 0) {
+    const index_t n = graph.n_rows, k = graph.k;
+    for (index_t at = 0; at < n * k; ++at) ++starts_[graph.indices[at] + 1];
+    for (index_t j = 0; j < n; ++j) starts_[j + 1] += starts_[j];
     std::vector<index_t> cursor(starts_.begin(), starts_.end() - 1);
-    for (index_t at = 0; at < n_edges; ++at) edges_[cursor[graph.indices[at]]++] = at;
+    for (index_t i = 0; i < n; ++i) {
+      for (index_t s = 0; s < k; ++s) {
+        const index_t at = cursor[graph.row(i)[s]]++;
+        rows_[at] = static_cast<std::uint32_t>(i);
+        if (weighted) edges_[at] = i * k + s;
+      }
+    }
   }
 
-  const index_t* begin(index_t j) const { return edges_.data() + starts_[j]; }
-  const index_t* end(index_t j) const { return edges_.data() + starts_[j + 1]; }
+  index_t begin(index_t j) const { return starts_[j]; }
+  index_t end(index_t j) const { return starts_[j + 1]; }
+  index_t row(index_t at) const { return rows_[at]; }
+  // Its position in the lists, one after another; of weighted graphs.
+  index_t edge(index_t at) const { return edges_[at]; }
 
  private:
-  std::vector<index_t> starts_, edges_;
+  std::vector<index_t> starts_;
+  std::unique_ptr<std::uint32_t[]> rows_;
+  std::vector<index_t> edges_;
 };
 
 constexpr index_t kBlockBytes = 64;
@@ -176,26 +190,36 @@ class Relabelling {
 
 MantelTerms mantel_terms(const NeighborLists& graph, const double* e, const Run& run) {
   const index_t n = graph.n_rows, k = graph.k;
-  const Incoming incoming(graph);
+  const Incoming incoming(graph, e != nullptr);
   std::vector<double> rows(n, 0.0), columns(n, 0.0), back(n, 0.0), squares(n, 0.0);
-  std::vector<std::vector<index_t>> places(run.n_threads);
+  std::vector<std::vector<std::int32_t>> places(run.n_threads);
   parallel_for((n + kRowsPerTask - 1) / kRowsPerTask, run, [&](index_t task, int worker) {
-    std::vector<index_t>& place = places[worker];
+    std::vector<std::int32_t>& place = places[worker];
     if (place.empty()) place.assign(n, -1);
     const index_t stop = std::min(n, (task + 1) * kRowsPerTask);
     for (index_t i = task * kRowsPerTask; i < stop; ++i) {
-      for (index_t s = 0; s < k; ++s) {
-        const double forth = value(e, i * k + s);
-        rows[i] += forth;
-        squares[i] += forth * forth;
-        place[graph.row(i)[s]] = i * k + s;
+      const index_t *list = graph.row(i), first = incoming.begin(i), last = incoming.end(i);
+      for (index_t s = 0; s < k; ++s) place[list[s]] = static_cast<std::int32_t>(s);
+      if (e) {
+        for (index_t s = 0; s < k; ++s) {
+          const double forth = e[i * k + s];
+          rows[i] += forth;
+          squares[i] += forth * forth;
+        }
+        for (index_t at = first; at < last; ++at) {
+          const double weight = e[incoming.edge(at)];
+          columns[i] += weight;
+          const index_t forth = place[incoming.row(at)];
+          if (forth >= 0) back[i] += e[i * k + forth] * weight;
+        }
+      } else {
+        index_t both = 0;
+        for (index_t at = first; at < last; ++at) both += place[incoming.row(at)] >= 0;
+        rows[i] = squares[i] = static_cast<double>(k);
+        columns[i] = static_cast<double>(last - first);
+        back[i] = static_cast<double>(both);
       }
-      for (const index_t* at = incoming.begin(i); at != incoming.end(i); ++at) {
-        columns[i] += value(e, *at);
-        const index_t forth = place[*at / k];
-        if (forth >= 0) back[i] += value(e, forth) * value(e, *at);
-      }
-      for (index_t s = 0; s < k; ++s) place[graph.row(i)[s]] = -1;
+      for (index_t s = 0; s < k; ++s) place[list[s]] = -1;
     }
   });
   MantelTerms terms;
