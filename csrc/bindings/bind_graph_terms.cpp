@@ -9,21 +9,22 @@ void bind_graph_terms(py::module_& m) {
   m.def(
       "edge_values",
       [](const py::array& X, const IndexMatrix& indices, const Vector& origin,
-         const std::optional<Indices>& rows, int n_threads) {
+         const std::optional<Matrix>& products, const std::optional<Indices>& rows, int n_threads) {
         const Embedding set = embedding(X, "X");
         const NeighborLists graph = neighbor_lists(indices, rows, set.n_samples, "indices");
         require(origin.size() == set.n_features, "`origin` must have one entry per feature");
+        const double* known = edge_data(products, indices, "products");
         const Run run = run_on(n_threads);
         Matrix values({graph.n_rows, graph.k});
         double* out = values.mutable_data();
         {
           const py::gil_scoped_release no_gil;
-          edge_values(set, graph, origin.data(), run, out);
+          edge_values(set, graph, origin.data(), known, run, out);
         }
         return values;
       },
       "X"_a.noconvert(), "indices"_a.noconvert(), "origin"_a.noconvert(), py::kw_only(),
-      "rows"_a.noconvert() = py::none(), "n_threads"_a);
+      "products"_a.noconvert() = py::none(), "rows"_a.noconvert() = py::none(), "n_threads"_a);
 
   m.def(
       "graph_terms",

@@ -1,9 +1,11 @@
-// graph_terms on the CPU: O(k) random reads per row (edge_values: O(k d)); the lists' LCS is
-// O(k log k), because no list repeats an entry, their Levenshtein distance O(k^2).
+// graph_terms on the CPU: O(k) random reads per row (edge_values: O(k d), or O(d + k)); the lists'
+// LCS is O(k log k), because no list repeats an entry, their Levenshtein distance O(k^2).
 
 #include "ops/graph_terms.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <vector>
 
 #include "cpu/exact.hpp"
@@ -12,6 +14,8 @@ namespace consilience {
 namespace {
 
 constexpr index_t kRowsPerTask = 256;
+// A difference may be so many times smaller than what it is taken from: six bits are lost.
+constexpr double kMostCancelled = 64.0;
 
 // Calls body(i, worker) for all rows.
 template <class Body>
@@ -28,14 +32,14 @@ class Places {
   explicit Places(index_t n) : place_(n, -1) {}
   index_t operator[](index_t j) const { return place_[j]; }
   void set(const index_t* list, index_t k) {
-    for (index_t s = 0; s < k; ++s) place_[list[s]] = s;
+    for (index_t s = 0; s < k; ++s) place_[list[s]] = static_cast<std::int32_t>(s);
   }
   void clear(const index_t* list, index_t k) {
     for (index_t s = 0; s < k; ++s) place_[list[s]] = -1;
   }
 
  private:
-  std::vector<index_t> place_;
+  std::vector<std::int32_t> place_;
 };
 
 struct SharedEdge {
@@ -117,10 +121,17 @@ index_t levenshtein(const index_t* a, index_t n_a, const index_t* b, index_t n_b
 }  // namespace
 
 void edge_values(const Embedding& X, const NeighborLists& graph, const double* origin,
-                 const Run& run, double* values) {
+                 const double* products, const Run& run, double* values) {
   for_all_rows(graph.n_rows, run, [&](index_t i, int) {
+    const index_t sample = graph.sample(i);
+    const double to_origin = products ? product_with(X, sample, origin) : 0.0;
     for (index_t s = 0; s < graph.k; ++s) {
-      values[i * graph.k + s] = shifted_inner_product(X, graph.sample(i), graph.row(i)[s], origin);
+      const index_t at = i * graph.k + s;
+      if (products) {
+        values[at] = products[at] - to_origin;
+        if (kMostCancelled * std::abs(values[at]) >= std::abs(to_origin)) continue;
+      }
+      values[at] = shifted_inner_product(X, sample, graph.row(i)[s], origin);
     }
   });
 }
@@ -156,14 +167,19 @@ void overlap_terms(const NeighborLists& graph_x, const NeighborLists& graph_y, c
   std::vector<Places> places(run.n_threads, Places(graph_x.n_samples));
   for_all_rows(graph_x.n_rows, run, [&](index_t i, int worker) {
     Places& place = places[worker];
+    const index_t* list = graph_y.row(i);
     place.set(graph_x.row(i), graph_x.k);
     index_t count = 0;
-    double sum = 0.0;
-    for (index_t s = 0; s < graph_y.k; ++s) {
-      const index_t r = place[graph_y.row(i)[s]];
-      if (r < 0) continue;
-      ++count;
-      sum += (e ? e[i * graph_x.k + r] : 1.0) * (f ? f[i * graph_y.k + s] : 1.0);
+    for (index_t s = 0; s < graph_y.k; ++s) count += place[list[s]] >= 0;
+    double sum = static_cast<double>(count);
+    if (e || f) {
+      // No branch: which edges are shared is a matter of chance.
+      sum = 0.0;
+      for (index_t s = 0; s < graph_y.k; ++s) {
+        const index_t r = place[list[s]], at = i * graph_x.k + std::max<index_t>(r, 0);
+        const double product = (e ? e[at] : 1.0) * (f ? f[i * graph_y.k + s] : 1.0);
+        sum += r < 0 ? 0.0 : product;
+      }
     }
     place.clear(graph_x.row(i), graph_x.k);
     overlap[i] = count;
@@ -174,11 +190,14 @@ void overlap_terms(const NeighborLists& graph_x, const NeighborLists& graph_y, c
 void lists_within(const NeighborLists& graph, const index_t* group, index_t k, const Run& run,
                   index_t* places) {
   for_all_rows(graph.n_rows, run, [&](index_t i, int) {
-    index_t found = 0;
+    const index_t *list = graph.row(i), own = group[graph.sample(i)];
+    index_t *out = places + i * k, found = 0;
     for (index_t s = 0; s < graph.k && found < k; ++s) {
-      if (group[graph.row(i)[s]] == group[graph.sample(i)]) places[i * k + found++] = s;
+      // Written in any case, and kept by a count: half of the branches would go wrong.
+      out[found] = s;
+      found += group[list[s]] == own;
     }
-    for (; found < k; ++found) places[i * k + found] = -1;
+    std::fill(out + found, out + k, index_t{-1});
   });
 }
 

@@ -160,8 +160,8 @@ class Sweep {
  public:
   Sweep(const std::vector<Channel>& channels, const PairTermsOptions& options, const Run& run)
       : channels_(channels), n_(channels[0].X.n_samples), run_(run) {
-    // A block of float64 is a whole tile.
-    block_ = std::is_same_v<Real, float> ? kFloatBlock : options.tile;
+    // A block of float64 is a whole tile, and no larger than the samples fill.
+    block_ = std::is_same_v<Real, float> ? kFloatBlock : std::min(options.tile, n_);
     tile_ = std::max<index_t>(1, options.tile / block_) * block_;
     area_ = block_ * stride_of(block_);
     for (const Channel& channel : channels) {

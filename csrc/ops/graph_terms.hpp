@@ -11,8 +11,10 @@ namespace consilience {
 // A value for every edge of a neighbour graph, (n, k):
 //   values[i, s] = sum_f x_if (x_jf - origin_f),  j = indices[i, s].
 // With origin = the column means this is the row-centred kernel of CKNNA; with 0 the plain one.
+// products: the plain one, if a search has left it behind, else null. What is then a difference is
+// summed anew where too many digits cancel.
 void edge_values(const Embedding& X, const NeighborLists& graph, const double* origin,
-                 const Run& run, double* values);
+                 const double* products, const Run& run, double* values);
 
 // Sums over the edges that two graphs share, edge (i, j) being shared if j is in both lists of i.
 // With e, f the edge values of the two graphs (1 where none are given), all of shape (n):

@@ -83,6 +83,7 @@ def edge_values(
     indices: _Indices,
     origin: _Floats,
     *,
+    products: _Floats | None = None,
     rows: _Indices | None = None,
     n_threads: int,
 ) -> _Floats: ...

@@ -105,12 +105,15 @@ class Terms:
 
     def graph(self, a: int, need: GraphNeed) -> Graph:
         """Return the neighbour graph of model a."""
-        (full,) = _widest(g for g in self._graph_needs() if _same_but_k(g, need))
-        widest = self._once(
-            ("widest graph", a, full),
-            lambda: self._search(self.values(a, full.view), full),
-        )
-        return self._once(("graph", a, need), lambda: widest.nearest(need.k))  # type: ignore[no-any-return]
+
+        def make() -> Graph:
+            (full,) = _widest(g for g in self._graph_needs() if _same_but_k(g, need))
+            widest: Graph = self._once(
+                ("widest graph", a, full), lambda: self._search(self.values(a, full.view), full)
+            )
+            return widest.nearest(need.k)
+
+        return self._once(("graph", a, need), make)  # type: ignore[no-any-return]
 
     def _search(self, X: Any, need: GraphNeed) -> Graph:
         if need.method == "approx":
@@ -189,23 +192,29 @@ class Terms:
 
     def edges(self, a: int, need: EdgeNeed) -> Floats:
         """Return the inner products along the edges of model a's graph, (n, k)."""
-        alike = [
-            other.graph
-            for other in (*self.needs, need)
-            if isinstance(other, EdgeNeed)
-            and other.centered == need.centered
-            and _same_but_k(other.graph, need.graph)
-        ]
-        (full,) = _widest(alike)
-        widest = self._once(
-            ("widest edges", a, full, need.centered),
-            lambda: self.ops.edge_values(
-                self.values(a, full.view), self.graph(a, full), centered=need.centered
-            ),
-        )
-        return self._once(  # type: ignore[no-any-return]
-            ("edges", a, need), lambda: np.ascontiguousarray(widest[:, : need.graph.k])
-        )
+
+        def make() -> Floats:
+            (full,) = _widest(
+                other.graph
+                for other in (*self.needs, need)
+                if isinstance(other, EdgeNeed)
+                and other.centered == need.centered
+                and _same_but_k(other.graph, need.graph)
+            )
+            widest: Floats = self._once(
+                ("widest edges", a, full, need.centered),
+                lambda: self._edge_values(a, full, centered=need.centered),
+            )
+            return np.ascontiguousarray(widest[:, : need.graph.k])
+
+        return self._once(("edges", a, need), make)  # type: ignore[no-any-return]
+
+    def _edge_values(self, a: int, need: GraphNeed, *, centered: bool) -> Floats:
+        graph = self.graph(a, need)
+        # A search by inner products has found them.
+        products = -graph.distances if need.distance == "ip" else None
+        X = self.values(a, need.view)
+        return self.ops.edge_values(X, graph, centered=centered, products=products)
 
     def self_products(self, a: int, view: View) -> Floats:
         """Return ⟨x_i, x_i⟩."""
@@ -215,18 +224,28 @@ class Terms:
             lambda: self.ops.edge_values(self.values(a, view), loops, centered=False)[:, 0],
         )
 
-    def graph_terms(self, a: int, b: int, need: GraphNeed | EdgeNeed) -> GraphTerms | Shared:
-        """Return sums over the edges that the graphs of a and b share, of all rows or some."""
+    def graph_terms(self, a: int, b: int, need: EdgeNeed) -> GraphTerms:
+        """Return sums over the edges that the graphs of a and b share, and over their columns."""
+        return self._once(  # type: ignore[no-any-return]
+            ("graph_terms", a, b, need),
+            lambda: self.ops.graph_terms(
+                self.graph(a, need.graph),
+                self.graph(b, need.graph),
+                self.edges(a, need),
+                self.edges(b, need),
+            ),
+        )
+
+    def shared(self, a: int, b: int, need: GraphNeed | EdgeNeed) -> Shared:
+        """Return sums of rows over the edges that the graphs of a and b share, of all or some."""
         graph = need.graph if isinstance(need, EdgeNeed) else need
         e, f = (self.edges(m, need) if isinstance(need, EdgeNeed) else None for m in (a, b))
-
-        def make() -> GraphTerms | Shared:
-            x, y = self.graph(a, graph), self.graph(b, graph)
-            if x.rows is None:
-                return self.ops.graph_terms(x, y, e, f)
-            return Shared(*self.ops.overlap_terms(x, y, e, f))
-
-        return self._once(("graph_terms", a, b, need), make)  # type: ignore[no-any-return]
+        return self._once(  # type: ignore[no-any-return]
+            ("shared", a, b, need),
+            lambda: Shared(
+                *self.ops.overlap_terms(self.graph(a, graph), self.graph(b, graph), e, f)
+            ),
+        )
 
     def list_terms(self, a: int, b: int, need: GraphNeed, **wanted: bool) -> ListTerms:
         """Return comparisons of the ordered neighbour lists of a and b."""
@@ -465,8 +484,8 @@ def terms_of(
 
 
 def score(metric: Any, X: Any, Y: Any, **run: Any) -> Any:
-    """Return the Score of X and Y under a metric with its settings."""
-    terms = terms_of((("X", X), ("Y", Y)), metric.needs(), [(0, 1)], **run)
+    """Return the Score of X and Y under a metric with its settings, without its null."""
+    terms = terms_of((("X", X), ("Y", Y)), metric.needs(), [(0, 1)], nulls=False, **run)
     metric.check(terms)
     return metric.score(terms, 0, 1)
 

@@ -49,9 +49,9 @@ class Halved:
         """Return the inner products along its edges."""
         return self._once(("edges", m, need), lambda: self._edges(m, need))
 
-    def graph_terms(self, a: int, b: int, need: GraphNeed | EdgeNeed) -> Shared:
+    def shared(self, a: int, b: int, need: GraphNeed | EdgeNeed) -> Shared:
         """Return sums over the edges that the graphs of a and b share."""
-        return self._once(("graph_terms", a, b, need), lambda: self._shared(a, b, need))
+        return self._once(("shared", a, b, need), lambda: self._shared(a, b, need))
 
     def list_terms(self, a: int, b: int, need: GraphNeed, **wanted: bool) -> ListTerms:
         """Return comparisons of the ordered neighbour lists of a and b."""
@@ -83,25 +83,32 @@ class Halved:
         )
 
     def _edges(self, m: int, need: EdgeNeed) -> Floats:
-        places = self._places(m, need.graph)
         wide = self._terms.edges(m, replace(need, graph=self._wide(need.graph)))
-        return np.where(places >= 0, _chosen(wide, places), 0.0)
+        places = self._places(m, need.graph)
+        return np.where(places >= 0, self._chosen(wide, m, need.graph), 0.0)
 
     def _graph(self, m: int, need: GraphNeed) -> Graph:
         wide = self._terms.graph(m, self._wide(need))
         places = self._places(m, need)
-        indices = _chosen(wide.indices, places)
-        distances = _chosen(wide.distances, places)
+        indices = self._chosen(wide.indices, m, need)
+        distances = self._chosen(wide.distances, m, need)
         rng = np.random.default_rng([self._seed, m])
         for i in np.flatnonzero(places[:, -1] < 0):
             filled = places[i] < 0
             sample = i if wide.rows is None else wide.rows[i]
-            own_half = np.flatnonzero(self._half == self._half[sample])
-            others = np.setdiff1d(np.setdiff1d(own_half, wide.indices[i]), [sample])
+            free = self._half == self._half[sample]
+            free[wide.indices[i]] = free[sample] = False
+            others = np.flatnonzero(free)
             indices[i, filled] = rng.choice(others, int(filled.sum()), replace=False)
             distances[i, filled] = wide.distances[i, -1]
         return Graph(indices, distances, rows=wide.rows, n_all=wide.n_all)
 
+    def _chosen(self, values: Any, m: int, need: GraphNeed) -> Any:
+        """Return the entries of wide lists at the places of model m; any where filled."""
 
-def _chosen(values: Any, places: Indices) -> Any:
-    return np.take_along_axis(values, np.maximum(places, 0), axis=1)
+        def flat() -> Indices:
+            places = self._places(m, need)
+            starts = np.arange(len(places))[:, None] * values.shape[1]
+            return np.asarray(np.maximum(places, 0) + starts)
+
+        return np.take(values, self._once(("flat", m, need), flat))

@@ -25,6 +25,7 @@ from consilience.terms import (
     Indices,
     ListTerms,
     PairSums,
+    Shared,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Relabelled:
         self._terms, self._b, self._order = terms, b, order
         self.n_samples, self.ops = terms.n_samples, terms.ops
         self.name, self.dims = terms.name, terms.dims
+        self.nulls = False  # a relabelled score is part of a null
 
     def values(self, m: int, view: View) -> Any:
         """Return the prepared rows of model m, b's relabelled."""
@@ -66,11 +68,16 @@ class Relabelled:
         products = self._terms.self_products(m, view)
         return products[self._order] if m == self._b else products
 
-    def graph_terms(self, a: int, b: int, need: GraphNeed | EdgeNeed) -> GraphTerms:
-        """Return sums over the edges that the graphs of a and b share."""
+    def graph_terms(self, a: int, b: int, need: EdgeNeed) -> GraphTerms:
+        """Return sums over the edges that the graphs of a and b share, and over their columns."""
+        x, y = (self.graph(m, need.graph) for m in (a, b))
+        return self.ops.graph_terms(x, y, self.edges(a, need), self.edges(b, need))
+
+    def shared(self, a: int, b: int, need: GraphNeed | EdgeNeed) -> Shared:
+        """Return sums of rows over the edges that the graphs of a and b share."""
         graph = need.graph if isinstance(need, EdgeNeed) else need
         e, f = (self.edges(m, need) if isinstance(need, EdgeNeed) else None for m in (a, b))
-        return self.ops.graph_terms(self.graph(a, graph), self.graph(b, graph), e, f)
+        return Shared(*self.ops.overlap_terms(self.graph(a, graph), self.graph(b, graph), e, f))
 
     def list_terms(self, a: int, b: int, need: GraphNeed, **wanted: bool) -> ListTerms:
         """Return comparisons of the ordered neighbour lists."""

@@ -149,11 +149,11 @@ def _word(value: Any) -> str:
 
 def _column_ranges(values: Any) -> tuple[Any, Any]:
     """Return the largest and the smallest entry of every column, from one read."""
-    from array_api_compat import array_namespace
-
-    xp = array_namespace(values)
+    xp = _namespace(values)
     n, d = values.shape
     step = max(1, (1 << 17) // d)  # rows that stay in cache for the second look
+    if n <= step:
+        return xp.max(values, axis=0), xp.min(values, axis=0)
     high = low = values[0, :]
     for start in range(0, n, step):
         block = values[start : min(n, start + step), :]
@@ -162,10 +162,16 @@ def _column_ranges(values: Any) -> tuple[Any, Any]:
     return high, low
 
 
-def _check_range(values: Any, name: str) -> None:
+def _namespace(values: Any) -> Any:
+    if isinstance(values, np.ndarray):
+        return np
     from array_api_compat import array_namespace
 
-    xp = array_namespace(values)
+    return array_namespace(values)
+
+
+def _check_range(values: Any, name: str) -> None:
+    xp = _namespace(values)
     high, low = _column_ranges(values)
     # NaN and infinity pass through largest and smallest.
     if not (bool(xp.all(xp.isfinite(high))) and bool(xp.all(xp.isfinite(low)))):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from consilience._validate import Embedding, as_embedding, check_choice
 from consilience.needs import Normalize, View
 
@@ -33,22 +35,11 @@ def prepare(embedding: Embedding, view: View) -> Any:
     from array_api_compat import array_namespace
 
     xp = array_namespace(X)
-    X = xp.astype(X, xp.float64)
-    if view.clip_quantile is not None:
-        limit = _quantile(xp, xp.reshape(xp.abs(X), (-1,)), view.clip_quantile)
-        X = xp.clip(X, -limit, limit)
-    if view.normalize == "max":
-        X = _divide_by_largest(xp, X, embedding.name)
-    elif view.normalize == "zscore":
-        X = X - X[:1, :]
-        X = X - xp.mean(X, axis=0, keepdims=True)
-        deviation = xp.sqrt(xp.mean(X * X, axis=0, keepdims=True))
-        X = X / xp.where(deviation > 0, deviation, xp.ones_like(deviation))
-    if view.normalize == "l2" or view.unit_rows:
-        # In two steps, so that no square over- or underflows.
-        X = _divide_by_largest(xp, X, embedding.name)
-        X = X / xp.sqrt(xp.sum(X * X, axis=1, keepdims=True))
-    if bool(xp.all(xp.max(X, axis=0) == xp.min(X, axis=0))):
+    if isinstance(X, np.ndarray) and view.clip_quantile is None and view.normalize != "zscore":
+        X = _normalized_in_blocks(xp, X, view, embedding.name)
+    else:
+        X = _normalized(xp, xp.astype(X, xp.float64), view, embedding.name)
+    if bool(xp.all(X[0, :] == X[-1, :])) and bool(xp.all(X[:1, :] == X)):
         raise ValueError(
             f"`{embedding.name}` is constant after normalize={view.normalize!r}: all rows "
             "become equal; choose another normalisation"
@@ -56,11 +47,40 @@ def prepare(embedding: Embedding, view: View) -> Any:
     return X
 
 
-def _divide_by_largest(xp: Any, X: Any, name: str) -> Any:
+def _normalized_in_blocks(xp: Any, X: Any, view: View, name: str) -> Any:
+    """Return what looks at one row at a time, while the row is in cache."""
+    n, d = X.shape
+    step = max(1, (1 << 14) // d)
+    out = np.empty((n, d))
+    for start in range(0, n, step):
+        rows = X[start : start + step].astype(np.float64)
+        out[start : start + step] = _normalized(xp, rows, view, name, start)
+    return out
+
+
+def _normalized(xp: Any, X: Any, view: View, name: str, first_row: int = 0) -> Any:
+    if view.clip_quantile is not None:
+        limit = _quantile(xp, xp.reshape(xp.abs(X), (-1,)), view.clip_quantile)
+        X = xp.clip(X, -limit, limit)
+    if view.normalize == "max":
+        X = _divide_by_largest(xp, X, name, first_row)
+    elif view.normalize == "zscore":
+        X = X - X[:1, :]
+        X = X - xp.mean(X, axis=0, keepdims=True)
+        deviation = xp.sqrt(xp.mean(X * X, axis=0, keepdims=True))
+        X = X / xp.where(deviation > 0, deviation, xp.ones_like(deviation))
+    if view.normalize == "l2" or view.unit_rows:
+        # In two steps, so that no square over- or underflows.
+        X = _divide_by_largest(xp, X, name, first_row)
+        X = X / xp.sqrt(xp.sum(X * X, axis=1, keepdims=True))
+    return X
+
+
+def _divide_by_largest(xp: Any, X: Any, name: str, first_row: int) -> Any:
     lengths = xp.max(xp.abs(X), axis=1, keepdims=True)
     zero = xp.reshape(lengths == 0, (-1,))
     if bool(xp.any(zero)):
-        row = int(xp.argmax(xp.astype(zero, xp.int32)))
+        row = first_row + int(xp.argmax(xp.astype(zero, xp.int32)))
         raise ValueError(
             f"`{name}` has a zero row (row {row}), which has no direction; drop it, or use "
             'normalize="none" or "zscore"'

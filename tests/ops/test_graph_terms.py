@@ -32,6 +32,20 @@ def test_edge_values_are_inner_products(ops, sets, centered):
         assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+@pytest.mark.parametrize("centered", [True, False])
+def test_edge_values_from_the_products_of_a_search(ops, sets, centered, offset):
+    """Far from the origin the difference would keep few digits, and is summed anew."""
+    X = sets[0].astype(np.float64) + offset
+    graph = ops.knn_exact(X, k=5, distance="ip")
+    K = X @ (X - X.mean(axis=0) if centered else X).T
+    expected = np.take_along_axis(K, graph.indices, axis=1)
+    found = ops.edge_values(X, graph, centered=centered, products=-graph.distances)
+    assert_allclose(found, expected, rtol=1e-10, atol=1e-10 * np.abs(expected).max())
+    summed = ops.edge_values(X, graph, centered=centered)
+    assert_allclose(found, summed, rtol=1e-12, atol=1e-15 * np.abs(summed).max())
+
+
 def test_sums_over_shared_edges(ops, graphs, rng):
     x, y = graphs
     e, f = rng.standard_normal((2, 97, 9))

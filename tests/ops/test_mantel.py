@@ -4,6 +4,7 @@ from numpy.testing import assert_allclose
 
 from consilience import _core
 from consilience.inference.permutation import mantel_moments
+from consilience.terms import Graph
 from engine import native
 
 
@@ -53,6 +54,33 @@ def test_draws_are_sums_over_relabelled_graphs(ops, graphs, rng):
     assert_allclose(ops.mantel_draws(x, y, e, f, draws), expected, rtol=1e-10, atol=1e-12)
     plain = [((A != 0) * (B != 0)[np.ix_(q, q)]).sum() for q in draws]
     assert_allclose(ops.mantel_draws(x, y, None, None, draws), plain)
+
+
+@pytest.mark.parametrize(("k_x", "k_y"), [(3, 32), (40, 33), (5, 120), (120, 64)])
+def test_draws_of_longer_lists(ops, k_x, k_y, rng):
+    """Lists of one block, of several, and of too many to compare whole."""
+    n = 150
+    x, y = (
+        Graph(np.array([rng.choice(np.delete(np.arange(n), i), k, False) for i in range(n)]), None)
+        for k in (k_x, k_y)
+    )
+    e, f = rng.standard_normal((n, k_x)), rng.standard_normal((n, k_y))
+    A, B = weights(x, e), weights(y, f)
+    draws = np.array([rng.permutation(n) for _ in range(3)])
+    expected = [(A * B[np.ix_(q, q)]).sum() for q in draws]
+    assert_allclose(ops.mantel_draws(x, y, e, f, draws), expected, rtol=1e-10, atol=1e-10)
+
+
+def test_draws_of_more_samples_than_two_bytes_count(rng):
+    n, k = (1 << 16) + 7, 3
+    lists = (np.arange(n)[:, None] + rng.integers(1, n, (1, k))) % n
+    x, y = Graph(lists, None), Graph(lists[:, ::-1].copy(), None)
+    e, f = rng.standard_normal((2, n, k))
+    identity, shift = np.arange(n), (np.arange(n) + 5) % n
+    found = native().mantel_draws(x, y, e, f, np.stack([identity, shift]))
+    reversed_f = f[:, ::-1]
+    expected = [(e * reversed_f).sum(), (e * reversed_f[shift]).sum()]
+    assert_allclose(found, expected, rtol=1e-10)
 
 
 def test_the_closed_form_agrees_with_many_draws(sets, rng):

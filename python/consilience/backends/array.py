@@ -146,7 +146,9 @@ class ArrayBackend:
                 among[start:stop] = ranks[:, places]
         return RankTerms(sums, columns, squares, among[places])
 
-    def edge_values(self, X: Any, graph: Graph, *, centered: bool) -> Floats:
+    def edge_values(
+        self, X: Any, graph: Graph, *, centered: bool, products: Floats | None = None
+    ) -> Floats:
         xp = array_namespace(X)
         X = xp.astype(X, xp.float64)
         shifted = X - _means(xp, X) if centered else X

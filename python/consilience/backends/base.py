@@ -107,8 +107,13 @@ class Backend(Protocol):
         sample : if not None, sums over the whole matrix of ranks too, and its block of these
         """
 
-    def edge_values(self, X: Any, graph: Graph, *, centered: bool) -> Floats:
-        """Return ⟨x_i, x_j - mean⟩ (centred) or ⟨x_i, x_j⟩ along the edges, (n, k)."""
+    def edge_values(
+        self, X: Any, graph: Graph, *, centered: bool, products: Floats | None = None
+    ) -> Floats:
+        """Return ⟨x_i, x_j - mean⟩ (centred) or ⟨x_i, x_j⟩ along the edges, (n, k).
+
+        products : ⟨x_i, x_j⟩, where a search has found them; to be used or not
+        """
 
     def graph_terms(self, x: Graph, y: Graph, e: Floats | None, f: Floats | None) -> GraphTerms:
         """Return sums over shared edges, e and f being the graphs' edge values.

@@ -6,6 +6,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -88,7 +89,8 @@ class NativeBackend:
             lambda count: _core.knn_exact_bytes(len(X), X.shape[1], n_axes, count, k),
         )
         wanted = np.arange(n_rows) if rows is None and stripe < n_rows else rows
-        with _one_blas_thread:
+        # BLAS turns rows onto axes; products are the kernel's own.
+        with nullcontext() if axes is None else _one_blas_thread:
             parts = [
                 _core.knn_exact(
                     X,
@@ -177,7 +179,7 @@ class NativeBackend:
                 self.n_threads,
             ),
         )
-        with _one_blas_thread:
+        with _one_blas_thread if double_tiles else nullcontext():
             rows, products, offsets = _core.pair_terms(
                 sets,
                 functions=[channel.function for channel in channels],
@@ -198,18 +200,17 @@ class NativeBackend:
             )
 
         batch = self._fitting("joint_nearest", len(pairs), needed)
-        with _one_blas_thread:
-            return np.concatenate(
-                [
-                    _core.joint_nearest(
-                        sets,
-                        pairs=pairs[first : first + batch],
-                        tile=self.tile or 480,
-                        n_threads=self.n_threads,
-                    )
-                    for first in range(0, len(pairs), batch)
-                ]
-            )
+        return np.concatenate(
+            [
+                _core.joint_nearest(
+                    sets,
+                    pairs=pairs[first : first + batch],
+                    tile=self.tile or 480,
+                    n_threads=self.n_threads,
+                )
+                for first in range(0, len(pairs), batch)
+            ]
+        )
 
     def rank_counts(
         self,
@@ -235,10 +236,17 @@ class NativeBackend:
                 )
             )
 
-    def edge_values(self, X: Any, graph: Graph, *, centered: bool) -> Floats:
+    def edge_values(
+        self, X: Any, graph: Graph, *, centered: bool, products: Floats | None = None
+    ) -> Floats:
         origin = self._column_means(X) if centered else np.zeros(X.shape[1])
         return _core.edge_values(
-            X, graph.indices, origin, rows=graph.rows, n_threads=self.n_threads
+            X,
+            graph.indices,
+            origin,
+            products=products,
+            rows=graph.rows,
+            n_threads=self.n_threads,
         )
 
     def graph_terms(self, x: Graph, y: Graph, e: Floats | None, f: Floats | None) -> GraphTerms:

@@ -85,7 +85,8 @@ class Cknna(SearchSettings):
         scale = math.sqrt(float(rows_aa.sum()) * float(rows_bb.sum()))
         value = float(rows_ab.sum()) / scale
         details = self.found(terms, a, b)
-        if self.sampled(terms):  # how the other rows' kernels sum up is not known
+        # How the kernels of rows that are not scored sum up is not known.
+        if not terms.nulls or self.sampled(terms):
             return Score(value, None, details)
         mean, variance = mantel_moments(
             terms.mantel(a, self.edges), terms.mantel(b, self.edges), terms.n_samples
@@ -95,7 +96,7 @@ class Cknna(SearchSettings):
     def _products(self, terms: Any, a: int, b: int) -> tuple[Floats, Floats, Floats]:
         """Return each row's part of A(X, Y), A(X, X) and A(Y, Y)."""
         pairs = ((a, b), (a, a), (b, b))
-        rows_ab, rows_aa, rows_bb = (terms.graph_terms(x, y, self.edges).products for x, y in pairs)
+        rows_ab, rows_aa, rows_bb = (terms.shared(x, y, self.edges).products for x, y in pairs)
         for model, rows in ((a, rows_aa), (b, rows_bb)):
             if float(rows.sum()) == 0.0:
                 raise ValueError(

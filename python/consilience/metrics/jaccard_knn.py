@@ -24,7 +24,7 @@ class JaccardKnn(GraphSettings):
 
     def influence(self, terms: Any, a: int, b: int) -> Floats:
         """Return the score of each row."""
-        shared = terms.graph_terms(a, b, self.graph).overlap
+        shared = terms.shared(a, b, self.graph).overlap
         return np.asarray(shared / (2.0 * self.k - shared))
 
     def draws(self, terms: Any, a: int, b: int, orders: Indices) -> Floats:

@@ -24,7 +24,7 @@ class MutualKnn(GraphSettings):
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
-        return self.mean_over_rows(terms, a, b, self._null(terms, a, b))
+        return self.mean_over_rows(terms, a, b, self._null(terms, a, b) if terms.nulls else None)
 
     def _null(self, terms: Any, a: int, b: int) -> Null:
         graph, n = self.graph, terms.n_samples
@@ -36,7 +36,7 @@ class MutualKnn(GraphSettings):
 
     def influence(self, terms: Any, a: int, b: int) -> Floats:
         """Return the score of each row."""
-        return np.asarray(terms.graph_terms(a, b, self.graph).overlap / self.k)
+        return np.asarray(terms.shared(a, b, self.graph).overlap / self.k)
 
     def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
         """Return a law with exact mean and variance, and the skewness of a block."""

@@ -60,6 +60,8 @@ class Rsa(MetricSettings):
             _require_spread(terms, m, variance / squares - 1e-14)
         scale = math.sqrt(variance_a * variance_b)
         value = (sums.ab - total_a * total_b / pairs) / scale
+        if not terms.nulls:
+            return Score(value)
         _, variance = mantel_moments(*of_pair_sums(sums), n)
         return Score(value, Null(0.0, math.sqrt(variance) / scale))
 
