@@ -172,13 +172,16 @@ void overlap_terms(const NeighborLists& graph_x, const NeighborLists& graph_y, c
     place.set(graph_x.row(i), graph_x.k);
     index_t count = 0;
     double sum = 0.0;
-    for (index_t s = 0; s < graph_y.k; ++s) {
+    for (index_t s = 0; weighted && s < graph_y.k; ++s) {
       const index_t r = place[list[s]];
-      count += r >= 0;
-      if (!weighted || r < 0) continue;
+      if (r < 0) continue;
+      ++count;
       sum += (e ? e[i * graph_x.k + r] : 1.0) * (f ? f[i * graph_y.k + s] : 1.0);
     }
-    if (!weighted) sum = static_cast<double>(count);
+    if (!weighted) {
+      for (index_t s = 0; s < graph_y.k; ++s) count += place[list[s]] >= 0;
+      sum = static_cast<double>(count);
+    }
     place.clear(graph_x.row(i), graph_x.k);
     overlap[i] = count;
     products[i] = sum;
