@@ -164,22 +164,23 @@ void graph_terms(const NeighborLists& graph_x, const NeighborLists& graph_y, con
 
 void overlap_terms(const NeighborLists& graph_x, const NeighborLists& graph_y, const double* e,
                    const double* f, const Run& run, index_t* overlap, double* products) {
+  const bool weighted = e || f;
   std::vector<Places> places(run.n_threads, Places(graph_x.n_samples));
   for_all_rows(graph_x.n_rows, run, [&](index_t i, int worker) {
     Places& place = places[worker];
     const index_t* list = graph_y.row(i);
     place.set(graph_x.row(i), graph_x.k);
     index_t count = 0;
-    for (index_t s = 0; s < graph_y.k; ++s) count += place[list[s]] >= 0;
-    double sum = static_cast<double>(count);
-    if (e || f) {
-      // No branch: which edges are shared is a matter of chance.
-      sum = 0.0;
-      for (index_t s = 0; s < graph_y.k; ++s) {
-        const index_t r = place[list[s]], at = i * graph_x.k + std::max<index_t>(r, 0);
-        const double product = (e ? e[at] : 1.0) * (f ? f[i * graph_y.k + s] : 1.0);
-        sum += r < 0 ? 0.0 : product;
-      }
+    double sum = 0.0;
+    for (index_t s = 0; weighted && s < graph_y.k; ++s) {
+      const index_t r = place[list[s]];
+      if (r < 0) continue;
+      ++count;
+      sum += (e ? e[i * graph_x.k + r] : 1.0) * (f ? f[i * graph_y.k + s] : 1.0);
+    }
+    if (!weighted) {
+      for (index_t s = 0; s < graph_y.k; ++s) count += place[list[s]] >= 0;
+      sum = static_cast<double>(count);
     }
     place.clear(graph_x.row(i), graph_x.k);
     overlap[i] = count;
