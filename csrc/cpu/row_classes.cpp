@@ -128,6 +128,17 @@ struct KeyLanes<double> {
   using Counts = std::int64_t __attribute__((vector_size(64)));
 };
 
+// From keys and samples in turn.
+CONSILIENCE_INLINE void take_keys(const KeyLanes<float>::Keys (&pairs)[2],
+                                  KeyLanes<float>::Keys& keys) {
+  keys = __builtin_shufflevector(pairs[0], pairs[1], 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24,
+                                 26, 28, 30);
+}
+CONSILIENCE_INLINE void take_keys(const KeyLanes<double>::Keys (&pairs)[2],
+                                  KeyLanes<double>::Keys& keys) {
+  keys = __builtin_shufflevector(pairs[0], pairs[1], 0, 2, 4, 6, 8, 10, 12, 14);
+}
+
 CONSILIENCE_INLINE index_t sum_of(const KeyLanes<double>::Counts& lanes) {
   using Four = std::int64_t __attribute__((vector_size(32)));
   const Four four = __builtin_shufflevector(lanes, lanes, 0, 1, 2, 3) +
@@ -149,7 +160,7 @@ CONSILIENCE_INLINE index_t sum_of(const KeyLanes<float>::Counts& lanes) {
 template <class Real>
 struct Layout {
   const Real* keys;           // by sample
-  const Real* sorted;         // by place; infinite ones follow
+  const KeyOf<Real>* sorted;  // by place; infinite ones follow
   const std::int32_t* stops;  // by slot
   Real low, high, per_key, margin;
   int log2_steps;
@@ -175,8 +186,10 @@ CONSILIENCE_INLINE index_t look_through(const Layout<Real>& row, const std::int3
     // Those after the last class are above: no harm in looking at them.
     index_t below = 0, within = 0;
     for (index_t at = start; at < stop; at += kAtOnce) {
-      Keys keys;
-      std::memcpy(&keys, row.sorted + at, sizeof keys);
+      Keys pairs[2], keys;
+      static_assert(sizeof pairs == kAtOnce * sizeof(KeyOf<Real>));
+      std::memcpy(pairs, row.sorted + at, sizeof pairs);
+      take_keys(pairs, keys);
       const Counts is_below = keys < from, is_not_above = keys <= to;
       const index_t both = -sum_of(is_below + (is_not_above << 8));
       below += both & 0xff;
@@ -219,8 +232,7 @@ RowClasses<Real>::RowClasses(index_t n)
       slot_of_(n),
       slots_(kStripes << log2_steps_),
       doubled_(slots_.size()),
-      sorted_(n + kStripes, std::numeric_limits<Real>::infinity()),
-      samples_(n) {}
+      sorted_(n + kStripes, {std::numeric_limits<Real>::infinity(), -1}) {}
 
 template <class Real>
 bool RowClasses<Real>::assign(Real* keys, Real low, Real high, double gap, index_t self,
@@ -244,8 +256,7 @@ bool RowClasses<Real>::assign(Real* keys, Real low, Real high, double gap, index
   keys[self] = std::numeric_limits<Real>::infinity();
   for (index_t l = 0; l < n_; ++l) {
     const std::int32_t at = slots_[slot_of_[l]]++;
-    sorted_[at] = keys[l];
-    samples_[at] = static_cast<std::int32_t>(l);
+    sorted_[at] = {keys[l], static_cast<std::int32_t>(l)};
   }
   return true;
 }

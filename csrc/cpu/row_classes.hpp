@@ -16,6 +16,13 @@ struct OpenRank {
   std::int32_t sample, start, stop;
 };
 
+// Together, as each is stored where no other was lately.
+template <class Real>
+struct KeyOf {
+  Real key;
+  std::int32_t sample;
+};
+
 // The samples of a row laid out class by class, in classes of equal width by key: a rank up to
 // those of the same class, without a sort.
 template <class Real>
@@ -39,9 +46,10 @@ class RowClasses {
     const Real from = key - margin, to = key + margin;
     index_t n_others = 0;
     for (index_t at = open.start; at < open.stop; ++at) {
-      others[n_others] = samples_[at];  // no branch: a matter of chance
-      n_others += static_cast<int>(from <= sorted_[at]) & static_cast<int>(sorted_[at] <= to) &
-                  static_cast<int>(samples_[at] != open.sample);
+      const auto [other, sample] = sorted_[at];
+      others[n_others] = sample;  // no branch: a matter of chance
+      n_others += static_cast<int>(from <= other) & static_cast<int>(other <= to) &
+                  static_cast<int>(sample != open.sample);
     }
     return n_others;
   }
@@ -66,8 +74,7 @@ class RowClasses {
   const Real* keys_ = nullptr;
   Real low_ = 0, high_ = 0, per_key_ = 0;
   std::vector<std::int32_t> slot_of_, slots_, doubled_;
-  std::vector<Real> sorted_;
-  std::vector<std::int32_t> samples_;
+  std::vector<KeyOf<Real>> sorted_;
   double cubes_ = 0.0;
 };
 
