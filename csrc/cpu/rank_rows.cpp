@@ -337,8 +337,10 @@ void count_in_rows(const Embedding& X, const RankQueries& queries, const Run& ru
 }
 
 index_t count_in_rows_bytes(index_t n_samples, index_t n_features, int n_threads) {
-  constexpr index_t kProducts = 16 << 20, kLeastRows = 8, kPerSample = 160, kRoom = 128 * 8;
-  const index_t products = std::max(kProducts, kLeastRows * 8 * n_samples);
+  constexpr index_t kProducts = 16 << 20, kLeastRows = 8, kMostRows = 128, kPerSample = 160;
+  constexpr index_t kRoom = kMostRows * 8, kPadding = 64;
+  const index_t row = 8 * (n_samples + kPadding);
+  const index_t products = std::max(std::min(kProducts, kMostRows * row), kLeastRows * row);
   return n_samples * (n_features * 8 + 20) +
          n_threads * (products + kPerSample * n_samples + kRoom * n_features);
 }
