@@ -5,8 +5,8 @@
 namespace consilience {
 
 // Ranks by counting who is nearer, in float32 products that serve both their rows. Each different
-// query of a row costs a comparison per entry: the way for few of them, and for few rows. False, with
-// `rank_sums` untouched, if float32 leaves too many pairs to float64 differences.
+// query of a row costs a comparison per entry: the way for few of them, and for few rows. False,
+// with `rank_sums` untouched, if float32 leaves too many pairs to float64 differences.
 bool count_in_tiles(const Embedding& X, const RankQueries& queries, const Run& run,
                     double* rank_sums);
 

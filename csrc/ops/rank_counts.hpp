@@ -29,7 +29,8 @@ void rank_counts(const Embedding& X, const RankQueries& queries, const Run& run,
 //   columns[j] = sum_i rank(i, j);  squares[i] = sum_j rank(i, j)^2                  (n) each
 //   block[s, t] = rank(sample[s], sample[t])                                (n_sample, n_sample)
 // Exact up to 2,048 samples. Above, samples that a row sees about equally far (in one of n/2 to
-// n classes of distance, or within a float32 error) share their mean rank in these; not in the sums.
+// n classes of distance, or within a float32 error) share their mean rank in these; not in the
+// sums.
 struct RankMoments {
   const std::vector<index_t>& sample;
   double* columns;
