@@ -59,19 +59,6 @@ void hide_self(index_t i, Real* row, const Real* half_norms) {
 
 }  // namespace
 
-CONSILIENCE_SIMD void to_classes(const float* keys, index_t n, float low, float per_key,
-                                 std::int32_t* classes) {
-  for (index_t l = 0; l < n; ++l) {
-    classes[l] = static_cast<std::int32_t>((keys[l] - low) * per_key);
-  }
-}
-CONSILIENCE_SIMD void to_classes(const double* keys, index_t n, double low, double per_key,
-                                 std::int32_t* classes) {
-  for (index_t l = 0; l < n; ++l) {
-    classes[l] = static_cast<std::int32_t>((keys[l] - low) * per_key);
-  }
-}
-
 RowKeys<double>::RowKeys(const Embedding& X, const Run& run) : n_(X.n_samples), d_(X.n_features) {
   Centered<double> set = centered<double>(X, run);
   rows_ = std::move(set.rows);
