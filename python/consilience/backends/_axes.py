@@ -13,6 +13,7 @@ FEWEST_SAMPLES = 16_384
 FEWEST_FEATURES = 32
 SAMPLED_ROWS = 2048
 PROBES = 32
+REACHED_ROWS = 8192
 # Costs in features of a product (bench/ladder/knn_exact.md): looking at an entry, and finishing
 # those that a prefix leaves. A pair is left for either row's sake, and while thresholds are still
 # wide: five times as many as the last threshold of one row leaves.
@@ -81,23 +82,32 @@ def _principal_axes(sample: Any) -> Any:
 
 
 def _reaches(X: Any, probes: Any, k: int, distance: str, scale: float) -> Any:
-    """Return each probe's k-th squared distance or inner product among all rows, scaled."""
+    """Return about each probe's k-th squared distance or inner product among all rows, scaled.
+
+    Of many rows, a sample's that has as large a share of them nearer.
+    """
+    count = min(len(X), max(REACHED_ROWS, 4 * len(X) // k))
+    rank = round(k * count / len(X))
+    others = X
+    if count < len(X):
+        others = X[np.sort(np.random.default_rng(1).choice(len(X), count, replace=False))]
     rows = X[probes].astype(np.float64)
     mean = rows.mean(axis=0)
     rows = ((rows - mean) / scale).astype(np.float32)
     found = []
-    for start in range(0, len(X), 16384):
-        block = ((X[start : start + 16384] - mean.astype(X.dtype)) / X.dtype.type(scale)).astype(
-            np.float32, copy=False
-        )
+    for start in range(0, count, 16384):
+        block = others[start : start + 16384] - mean.astype(X.dtype)
+        block = (block / X.dtype.type(scale)).astype(np.float32, copy=False)
         products = rows @ block.T
         if distance == "l2":
             norms = np.einsum("ij,ij->i", block, block)
             products = np.einsum("ij,ij->i", rows, rows)[:, None] + norms - 2.0 * products
         else:
             products = -(products + (block @ (mean / scale).astype(np.float32)))
-        found.append(np.partition(products, min(k, products.shape[1] - 1), axis=1)[:, : k + 1])
-    return np.partition(np.concatenate(found, axis=1), k, axis=1)[:, k]
+        found.append(
+            np.partition(products, min(rank, products.shape[1] - 1), axis=1)[:, : rank + 1]
+        )
+    return np.partition(np.concatenate(found, axis=1), rank, axis=1)[:, rank]
 
 
 def _cheapest(
