@@ -160,13 +160,8 @@ class Search {
   }
 
   void pack(const float* rows, index_t width) {
-    panels_ = std::make_unique<Panels>(n(), width);
-    parallel_for(panels_->n_panels(), run_, [&](index_t panel, int) {
-      const index_t stop = std::min(n(), (panel + 1) * kernel_.cols);
-      for (index_t i = panel * kernel_.cols; i < stop; ++i) {
-        panels_->set_row(i, rows + i * width, width);
-      }
-    });
+    panels_ = std::make_unique<Panels>(
+        packed(n(), width, run_, [&](index_t i) { return rows + i * width; }));
   }
 
   void pack_wanted() {

@@ -76,14 +76,20 @@ class Panels {
   std::unique_ptr<float[], Delete> data_;
 };
 
-inline Panels packed(const Centered<float>& set, const Run& run) {
-  Panels panels(set.n_samples, set.n_features);
+// Rows of `depth` features, row(i) pointing to the first of each.
+template <class Row>
+Panels packed(index_t n_rows, index_t depth, const Run& run, Row&& row) {
+  Panels panels(n_rows, depth);
   const index_t cols = micro_kernel().cols;
   parallel_for(panels.n_panels(), run, [&](index_t panel, int) {
-    const index_t stop = std::min(set.n_samples, (panel + 1) * cols);
-    for (index_t i = panel * cols; i < stop; ++i) panels.set_row(i, set.row(i), set.n_features);
+    const index_t stop = std::min(n_rows, (panel + 1) * cols);
+    for (index_t i = panel * cols; i < stop; ++i) panels.set_row(i, row(i), depth);
   });
   return panels;
+}
+
+inline Panels packed(const Centered<float>& set, const Run& run) {
+  return packed(set.n_samples, set.n_features, run, [&](index_t i) { return set.row(i); });
 }
 
 }  // namespace consilience

@@ -69,8 +69,11 @@ class TileCounter {
     for (index_t r = 0; r < n_rows(); ++r) row_of_[both_ ? queries.rows[r] : r] = r;
     const Centered<float> set = centered<float>(X, run);
     bound(set);
-    right_ = packed(set, nullptr);
-    if (!both_) left_ = packed(set, queries.rows.data());
+    right_ = std::make_unique<Panels>(packed(set, run));
+    if (!both_) {
+      left_ = std::make_unique<Panels>(
+          packed(n_rows(), set.n_features, run, [&](index_t r) { return set.row(samples_[r]); }));
+    }
     ask(set);
   }
 
@@ -134,17 +137,6 @@ class TileCounter {
       upper_[l] = static_cast<float>(half + error);
       lower_[l] = static_cast<float>(half - error);
     }
-  }
-
-  std::unique_ptr<Panels> packed(const Centered<float>& set, const index_t* rows) const {
-    auto panels = std::make_unique<Panels>(rows ? n_rows() : n(), X_.n_features);
-    parallel_for(panels->n_panels(), run_, [&](index_t panel, int) {
-      const index_t stop = std::min(panels->n_rows(), (panel + 1) * kernel_.cols);
-      for (index_t i = panel * kernel_.cols; i < stop; ++i) {
-        panels->set_row(i, set.row(rows ? rows[i] : i), X_.n_features);
-      }
-    });
-    return panels;
   }
 
   void ask(const Centered<float>& set) {

@@ -9,7 +9,6 @@
 #include "common/blas.hpp"
 #include "common/simd.hpp"
 #include "cpu/centered.hpp"
-#include "cpu/row_classes.hpp"
 
 namespace consilience {
 namespace {
@@ -90,12 +89,7 @@ double RowKeys<double>::gap(index_t i) const {
 
 RowKeys<float>::RowKeys(const Embedding& X, const Run& run) : n_(X.n_samples), d_(X.n_features) {
   const Centered<float> set = centered<float>(X, run);
-  panels_ = std::make_unique<Panels>(n_, d_);
-  const index_t cols = micro_kernel().cols;
-  parallel_for(panels_->n_panels(), run, [&](index_t panel, int) {
-    const index_t stop = std::min(n_, (panel + 1) * cols);
-    for (index_t i = panel * cols; i < stop; ++i) panels_->set_row(i, set.row(i), d_);
-  });
+  panels_ = std::make_unique<Panels>(packed(set, run));
   half_norms_.resize(n_), norms_.resize(n_);
   for (index_t l = 0; l < n_; ++l) {
     half_norms_[l] = static_cast<float>(0.5 * set.squared_norms[l]);

@@ -82,7 +82,15 @@ class NativeBackend:
     def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
         n_rows = len(X) if rows is None else len(rows)
         axes = pruning_axes(X, k=k, distance=distance) if n_rows >= PRUNED_ROWS else None
+        return self._along(axes, X, k=k, distance=distance, rows=rows)
+
+    def _along(
+        self, axes: Floats | None, X: Any, *, k: int, distance: str, rows: Indices | None = None
+    ) -> Graph:
+        """Return what `knn_exact` does, pruned by these axes if there are any."""
+        n_rows = len(X) if rows is None else len(rows)
         n_axes = 0 if axes is None else axes.shape[1]
+        rest = None if axes is None else rest_axes(axes)
         stripe = self._fitting(
             "knn_exact",
             n_rows,
@@ -99,7 +107,7 @@ class NativeBackend:
                     rows=None if wanted is None else wanted[first : first + stripe],
                     tile=self.tile or 480,
                     axes=axes,
-                    rest_axes=None if axes is None else rest_axes(axes),
+                    rest_axes=rest,
                     n_threads=self.n_threads,
                 )
                 for first in range(0, n_rows, stripe)
@@ -117,8 +125,12 @@ class NativeBackend:
         if effort < 1:
             raise ValueError(f"`effort` must be at least 1, got {effort}")
         cell = max(CELL_ROWS, 4 * k, effort)
-        if len(X) < max(FEWEST_APPROXIMATED, 4 * cell) or _searched_by_few_axes(X, k, distance):
+        if len(X) < max(FEWEST_APPROXIMATED, 4 * cell):
             return self.knn_exact(X, k=k, distance=distance)
+        if len(X) < FEWEST_PRUNED_APPROXIMATED:
+            axes = pruning_axes(X, k=k, distance=distance)
+            if axes is not None and axes.shape[1] <= FEW_AXES * X.shape[1]:
+                return self._along(axes, X, k=k, distance=distance)
         options = {"k": k, "cell": cell, "fanout": effort, "n_threads": self.n_threads}
         search = _core.knn_approx_bytes(len(X), X.shape[1], **options)
         certificate = _core.knn_exact_bytes(len(X), X.shape[1], 0, SAMPLED_ROWS, k)
@@ -376,14 +388,6 @@ class _OneBlasThread:
 
 
 _one_blas_thread = _OneBlasThread()
-
-
-def _searched_by_few_axes(X: Any, k: int, distance: str) -> bool:
-    """Return whether the exact search of this set is as fast as an approximate one."""
-    if len(X) >= FEWEST_PRUNED_APPROXIMATED:
-        return False
-    axes = pruning_axes(X, k=k, distance=distance)
-    return axes is not None and axes.shape[1] <= FEW_AXES * X.shape[1]
 
 
 def _strains_float32(channel: Channel) -> bool:
