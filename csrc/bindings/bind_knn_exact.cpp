@@ -12,7 +12,7 @@ void bind_knn_exact(py::module_& m) {
       "knn_exact",
       [](const py::array& X, index_t k, const std::string& distance,
          const std::optional<Indices>& rows, index_t tile, const std::optional<Matrix>& axes,
-         const std::optional<Matrix>& rest_axes, int n_threads) {
+         const std::optional<Matrix>& rest_axes, bool words, int n_threads) {
         require_blas();
         const Embedding set = embedding(X, "X");
         require(k >= 1 && k < set.n_samples, "`k` must be in [1, n_samples)");
@@ -41,6 +41,7 @@ void bind_knn_exact(py::module_& m) {
                   "`rest_axes` must be the (n_features, n_features - n_axes) beside `axes`");
           options.rest_axes = rest_axes->data();
         }
+        options.words = words;
         const Run run = run_on(n_threads);
         const index_t n_rows = rows ? options.n_rows : set.n_samples;
         IndexMatrix indices({n_rows, k});
@@ -55,9 +56,10 @@ void bind_knn_exact(py::module_& m) {
         return py::make_tuple(indices, distances, judged);
       },
       "X"_a.noconvert(), py::kw_only(), "k"_a, "distance"_a, "rows"_a.noconvert(), "tile"_a,
-      "axes"_a.noconvert() = py::none(), "rest_axes"_a.noconvert() = py::none(), "n_threads"_a);
+      "axes"_a.noconvert() = py::none(), "rest_axes"_a.noconvert() = py::none(), "words"_a = false, "n_threads"_a);
   m.def("knn_exact_bytes", &knn_exact_bytes, "n_samples"_a, "n_features"_a, "n_axes"_a, "n_rows"_a,
         "k"_a);
+  m.def("fast_words", &fast_words, "Whether this processor multiplies words faster than floats.");
 }
 
 }  // namespace consilience

@@ -19,6 +19,8 @@
 #include "cpu/prefix.hpp"
 #include "cpu/selection.hpp"
 #include "cpu/tournament.hpp"
+#include "cpu/word_kernel.hpp"
+#include "cpu/word_panels.hpp"
 
 namespace consilience {
 namespace {
@@ -82,20 +84,21 @@ class Search {
       if (row_of(order_[i]) >= 0) wanted_.push_back(i);
     }
     if (options.n_axes > 0) {
-      pack(prefix.rows.data(), prefix.width);
+      pack(prefix.rows, prefix.width);
       if (options.distance == Distance::l2) {
         boxes_ = std::make_unique<Boxes>(prefix, kernel_.cols);
         wanted_boxes_ = std::make_unique<Boxes>(reordered(prefix, wanted_), kernel_.cols);
       }
     } else {
-      pack(set.rows.data(), set.n_features);
+      pack(set.rows, set.n_features);
     }
     std::vector<float> rest;
     if (options.rest_axes) {
       rest = project_rest(set, options.axes, options.n_axes, options.rest_axes, run);
       for (index_t i = 0; i < n(); ++i) lengths_.push_back(prefix.row(i)[options.n_axes]);
     }
-    selection_ = make_selection(std::move(set), options.distance == Distance::ip);
+    selection_ = make_selection(std::move(set), options.distance == Distance::ip,
+                                words_ ? words_->rounding() : 0.0);
     // What is left to multiply, if anything: the panels hold the others.
     if (options.rest_axes || options.n_axes == 0) selection_.set.rows = std::move(rest);
     if (!all_wanted()) pack_wanted();
@@ -110,7 +113,7 @@ class Search {
     if (all_wanted()) {
       tournament(
           n(), block_, run_,
-          [&](const TileRange& t, index_t, int) { meet(t, *panels_, !t.diagonal()); },
+          [&](const TileRange& t, index_t, int) { meet(t, !t.diagonal()); },
           Draw::nearest_first);
       return;
     }
@@ -123,7 +126,7 @@ class Search {
       for (index_t round = 0; round < n_rounds; ++round) {
         const index_t column = (home ^ round) * block_;
         if (column >= n()) continue;
-        meet({start, stop, column, std::min(n(), column + block_)}, *wanted_panels_, false);
+        meet({start, stop, column, std::min(n(), column + block_)}, false);
       }
     });
   }
@@ -159,12 +162,20 @@ class Search {
     return {X_, selection_, order_.data(), options_.distance, i, ip ? to_means_[i] : 0.0};
   }
 
-  void pack(const float* rows, index_t width) {
+  void pack(const std::vector<float>& rows, index_t width) {
+    if (options_.words) {
+      words_ = std::make_unique<WordPanels>(rows.data(), n(), width, run_);
+      return;
+    }
     panels_ = std::make_unique<Panels>(
-        packed(n(), width, run_, [&](index_t i) { return rows + i * width; }));
+        packed(n(), width, run_, [&](index_t i) { return rows.data() + i * width; }));
   }
 
   void pack_wanted() {
+    if (words_) {
+      wanted_words_ = std::make_unique<WordPanels>(*words_, wanted_);
+      return;
+    }
     const index_t width = panels_->depth();
     wanted_panels_ = std::make_unique<Panels>(n_lists(), width);
     for (index_t list = 0; list < n_lists(); ++list) {
@@ -175,8 +186,9 @@ class Search {
     }
   }
 
-  // Rows of `left` meet columns: all products that may matter to a row, or with `both` to a column.
-  void meet(const TileRange& t, const Panels& left, bool both) {
+  // Rows that want neighbours meet columns: all products that may matter to a row, or with `both` to
+  // a column.
+  void meet(const TileRange& t, bool both) {
     const index_t rows = kernel_.rows, cols = kernel_.cols;
     std::vector<double> row_reach, col_reach;
     if (boxes_) {
@@ -193,7 +205,7 @@ class Search {
       const index_t row_stop = std::min(t.row_stop, i + cols);
       const index_t col_stop = std::min(t.col_stop, j + cols);
       for (; i < row_stop; i += rows) {
-        look(left, {i, std::min(row_stop, i + rows), j, col_stop}, both);
+        look({i, std::min(row_stop, i + rows), j, col_stop}, both);
       }
     };
     // Thresholds first: a leaf of the tree among itself.
@@ -221,9 +233,9 @@ class Search {
   }
 
   // One micro-tile.
-  void look(const Panels& left, const TileRange& t, bool both) {
+  void look(const TileRange& t, bool both) {
     float products[kMostRows * kMostCols];
-    std::uint64_t masks[kMostRows];
+    std::uint64_t of_rows[kMostRows], of_columns[kMostRows];
     float row_lower[kMostRows], row_thresholds[kMostRows];
     for (index_t i = t.row_start; i < t.row_start + kernel_.rows; ++i) {
       const bool there = i < t.row_stop;
@@ -232,30 +244,57 @@ class Search {
     }
     const MicroBounds bounds{row_lower, row_thresholds, selection_.lower.data() + t.col_start,
                              both ? lists_.thresholds() + t.col_start : kNever.data()};
-    if (!kernel_.reached(left.row(t.row_start), panels_->row(t.col_start), left.depth(), bounds,
-                         products, masks)) {
+    if (!(words_ ? reached_by_words(t, bounds, products, of_rows, of_columns)
+                 : reached(t, bounds, products, of_rows, of_columns, both))) {
       return;
     }
     const std::uint64_t there = ~std::uint64_t{0} >> (64 - t.n_cols());
     for (index_t i = t.row_start; i < t.row_stop; ++i) {
-      const std::uint64_t mask = masks[i - t.row_start] & there;
-      if (mask == 0) continue;
+      const std::uint64_t to_row = of_rows[i - t.row_start] & there;
+      const std::uint64_t to_columns = of_columns[i - t.row_start] & there;
+      if ((to_row | to_columns) == 0) continue;
       const float* row = products + (i - t.row_start) * kernel_.cols;
+      const float step = words_ ? *words_->steps(position(i)) : 1.0f;
       if (pruned()) {
-        finish_products(i, t.col_start, mask, row, both);
+        finish_products(i, t.col_start, to_row | to_columns, row, step, both);
         continue;
       }
-      for (std::uint64_t left = mask; left != 0; left &= left - 1) {
+      for (std::uint64_t left = to_row; left != 0; left &= left - 1) {
         const int c = std::countr_zero(left);
-        offer(i, t.col_start + c, row[c], both);
+        offer(i, t.col_start + c, step * row[c]);
+      }
+      for (std::uint64_t left = to_columns; left != 0; left &= left - 1) {
+        const int c = std::countr_zero(left);
+        offer_back(i, t.col_start + c, step * row[c]);
       }
     }
+  }
+
+  bool reached(const TileRange& t, const MicroBounds& bounds, float* products,
+               std::uint64_t* of_rows, std::uint64_t* of_columns, bool both) const {
+    const Panels& left = wanted_panels_ ? *wanted_panels_ : *panels_;
+    if (!kernel_.reached(left.row(t.row_start), panels_->row(t.col_start), left.depth(), bounds,
+                         products, of_rows)) {
+      return false;
+    }
+    // Of interest to either: their lists will tell.
+    for (int i = 0; i < kernel_.rows; ++i) of_columns[i] = both ? of_rows[i] : 0;
+    return true;
+  }
+
+  // The same, with products in steps of the rows.
+  bool reached_by_words(const TileRange& t, const MicroBounds& bounds, float* products,
+                        std::uint64_t* of_rows, std::uint64_t* of_columns) const {
+    const WordPanels& left = wanted_words_ ? *wanted_words_ : *words_;
+    const WordSteps steps{left.inverses(t.row_start), words_->steps(t.col_start)};
+    return word_kernel().reached(left.row(t.row_start), words_->row(t.col_start), left.pairs(),
+                                 steps, bounds, products, of_rows, of_columns);
   }
 
   // The products of whole rows, of those that a prefix leaves: few of them are offered.
   // `of_prefix` holds the bounds of all columns, the product of the lengths of the rest included.
   void finish_products(index_t list, index_t col_start, std::uint64_t mask, const float* of_prefix,
-                       bool both) {
+                       float step, bool both) {
     const index_t i = position(list);
     const index_t width = options_.rest_axes ? X_.n_features - options_.n_axes : X_.n_features;
     const float* left = selection_.set.rows.data();
@@ -274,24 +313,24 @@ class Search {
     kernel_.row_products(left + i * width, rows, padded, width, products);
     for (index_t c = 0; options_.rest_axes && c < count; ++c) {
       const index_t j = columns[c];
-      products[c] += of_prefix[j - col_start] - lengths_[i] * lengths_[j];
+      products[c] += step * of_prefix[j - col_start] - lengths_[i] * lengths_[j];
     }
     const float *lower = selection_.lower.data(), *thresholds = lists_.thresholds();
     for (index_t c = 0; c < count; ++c) {
       const index_t j = columns[c];
-      if (lower[j] - products[c] <= thresholds[list] ||
-          (both && lower[i] - products[c] <= thresholds[j])) {
-        offer(list, j, products[c], both);
-      }
+      if (lower[j] - products[c] <= thresholds[list]) offer(list, j, products[c]);
+      if (both && lower[i] - products[c] <= thresholds[j]) offer_back(list, j, products[c]);
     }
   }
 
-  void offer(index_t list, index_t j, float product, bool both) {
+  // Column j to the list, and the list's row to column j.
+  void offer(index_t list, index_t j, float product) {
     const index_t i = position(list);
-    if (i == j) return;
-    const float* lower = selection_.lower.data();
-    lists_.offer(list, j, lower[j] - product, judge(i));
-    if (both) lists_.offer(j, i, lower[i] - product, judge(j));
+    if (i != j) lists_.offer(list, j, selection_.lower[j] - product, judge(i));
+  }
+  void offer_back(index_t list, index_t j, float product) {
+    const index_t i = position(list);
+    if (i != j) lists_.offer(j, i, selection_.lower[i] - product, judge(j));
   }
 
   // Lists are numbered as the wanted rows are; samples by their position in the order.
@@ -308,6 +347,7 @@ class Search {
   std::vector<index_t> order_;   // sample at each position
   std::vector<index_t> wanted_;  // positions of the rows that want neighbours, ascending
   std::unique_ptr<Panels> panels_, wanted_panels_;
+  std::unique_ptr<WordPanels> words_, wanted_words_;  // in place of those
   std::unique_ptr<Boxes> boxes_, wanted_boxes_;
   Selection selection_;
   std::vector<float> lengths_;  // of what the rows are along the rest of the axes
@@ -339,10 +379,13 @@ index_t knn_exact(const Embedding& X, const KnnExactOptions& options, const Run&
 
 index_t knn_exact_bytes(index_t n_samples, index_t n_features, index_t n_axes, index_t n_rows,
                         index_t k) {
+  // Words, in place of panels of floats, take half of them.
   const index_t packed = n_axes > 0 ? n_axes + 1 : 0, rest = n_axes > 0 ? n_features : 0;
   return n_samples * (8 * n_features + 8 * packed + 4 * rest + 44) +
          n_rows *
              (4 * (packed > 0 ? packed : n_features) + CandidateLists::bytes_per_row(k) + 16 * k);
 }
+
+bool fast_words() { return word_kernel().fast; }
 
 }  // namespace consilience

@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
-#include <new>
 
+#include "common/aligned.hpp"
 #include "common/parallel.hpp"
 #include "cpu/centered.hpp"
 #include "cpu/micro_kernel.hpp"
@@ -20,9 +19,7 @@ class Panels {
       : cols_(micro_kernel().cols),
         n_rows_(n_rows),
         depth_(depth),
-        data_(static_cast<float*>(::operator new(bytes(), std::align_val_t{kAlignment}))) {
-    std::fill_n(data_.get(), bytes() / sizeof(float), 0.0f);
-  }
+        data_(n_panels() * cols_ * depth_) {}
 
   index_t n_rows() const { return n_rows_; }
   index_t depth() const { return depth_; }
@@ -59,21 +56,16 @@ class Panels {
   }
   // The first feature of a row, whose next ones are `cols` further on.
   const float* row(index_t row) const {
-    return data_.get() + row / cols_ * cols_ * depth_ + row % cols_;
+    return data_.data() + row / cols_ * cols_ * depth_ + row % cols_;
   }
 
  private:
   using Four = float __attribute__((vector_size(16)));
-  static constexpr std::size_t kAlignment = 64;
-  struct Delete {
-    void operator()(float* data) const { ::operator delete(data, std::align_val_t{kAlignment}); }
-  };
 
-  float* at(index_t row) { return data_.get() + row / cols_ * cols_ * depth_ + row % cols_; }
-  std::size_t bytes() const { return sizeof(float) * n_panels() * cols_ * depth_; }
+  float* at(index_t row) { return data_.data() + row / cols_ * cols_ * depth_ + row % cols_; }
 
   index_t cols_, n_rows_, depth_;
-  std::unique_ptr<float[], Delete> data_;
+  Aligned<float> data_;
 };
 
 // Rows of `depth` features, row(i) pointing to the first of each.

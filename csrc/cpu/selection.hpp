@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cpu/centered.hpp"
+#include "cpu/word_panels.hpp"
 
 namespace consilience {
 
@@ -28,12 +29,14 @@ struct Selection {
   index_t n_features() const { return set.n_features; }
 };
 
-inline Selection make_selection(Centered<float> set, bool inner_product) {
+// `rounding`: of rows whose products are those of rows rounded once more (WordPanels).
+inline Selection make_selection(Centered<float> set, bool inner_product, double rounding = 0.0) {
   const index_t n = set.n_samples, d = set.n_features;
   Selection out{std::move(set), std::vector<float>(n + Selection::kPadding, 0.0f),
-                std::vector<float>(n), std::vector<float>(n), product_error<float>(d)};
+                std::vector<float>(n), std::vector<float>(n), product_error<float>(d) + (2.0 + rounding) * rounding};
   // Products of entries below 2^-63 underflow in float32; their sum is below this.
-  const double underflow = std::ldexp(static_cast<double>(d), -120);
+  const double shortest = rounding > 0.0 ? 4.0 * WordPanels::kShortest : 0.0;
+  const double underflow = std::ldexp(static_cast<double>(d), -120) + shortest;
   const double row_rounding = std::ldexp(1.0, -23);
   double mean_norm = 0.0;
   for (const double m : out.set.mean) mean_norm += m * m;

@@ -21,6 +21,9 @@ struct KnnExactOptions {
   // The axes orthogonal to those (n_features, n_features - n_axes), or null: with them, a pair that
   // the first leave costs the product of the rest and not of whole rows.
   const double* rest_axes = nullptr;
+  // Whether rows, or what axes show of them, are rounded to words of 16 bits before they are
+  // multiplied. The answer does not depend on it.
+  bool words = false;
 };
 
 // The k nearest other rows of each row, ordered by (distance, index), exactly as float64
@@ -35,5 +38,8 @@ index_t knn_exact(const Embedding& X, const KnnExactOptions& options, const Run&
 
 index_t knn_exact_bytes(index_t n_samples, index_t n_features, index_t n_axes, index_t n_rows,
                         index_t k);
+
+// Whether this processor multiplies words faster than floats.
+bool fast_words();
 
 }  // namespace consilience
