@@ -1,7 +1,8 @@
-"""Which axes tell near rows from far ones before the whole product is made."""
+"""What tells near rows from far ones before they are compared in full: axes, words of 16 bits."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,24 @@ REACHED_ROWS = 8192
 LOOK = 8
 FINISH = 1000
 FINISH_FEATURE = 14
+# Axes are worth their price where they are expected to save this much.
+CHEAPER = 0.8
 MOST_AXES = 192
 TRIED_AXES = (4, 8, 12, 16, 24, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192)
 # Up to here, all axes are as cheap as some (bench/ladder/knn_exact.md).
 ALL_AXES_FEATURES = 384
+# Rows are rounded to words that are no longer than this (csrc/cpu/word_panels.cpp).
+LONGEST_WORDS = 46_000
+# Below, rounding rows costs what it saves (bench/ladder/knn_exact.md).
+FEWEST_ROUNDED = 4096
+# How many rows besides the k nearest words may leave to be judged in float64.
+MOST_UNTOLD = 32
 
 
-def pruning_axes(X: Any, *, k: int, distance: str) -> Floats | None:
+def pruning_axes(X: Any, *, k: int, distance: str, words: bool = False) -> Floats | None:
     """Return orthonormal axes (n_features, n_axes) that save work in `knn_exact`, or None.
+
+    words : whether products are of words, which cost half.
 
     Principal axes of a seeded sample of rows; as many as minimise the expected cost, from how
     many pairs of a probe and a row of another sample the bound |p_x - p_y|² + (rho_x - rho_y)² of
@@ -40,20 +51,44 @@ def pruning_axes(X: Any, *, k: int, distance: str) -> Floats | None:
     rng = np.random.default_rng(0)
     chosen = rng.choice(n_samples, 2 * SAMPLED_ROWS, replace=False)
     rows = X[chosen].astype(np.float64)
-    rows -= rows.mean(axis=0)
-    scale = np.abs(rows).max()
+    mean = rows.mean(axis=0)
+    rows -= mean
+    scale = float(np.abs(rows).max())
     if not scale > 0.0:
         return None
     fitted, sample = np.split((rows / scale).astype(np.float32), 2)
     axes = _principal_axes(fitted)
-    turned = sample @ axes
-    probes = np.arange(PROBES)
-    reach = _reaches(X, chosen[SAMPLED_ROWS:][probes], k, distance, float(scale))
+    seen = _Seen.of(X, chosen[SAMPLED_ROWS:][:PROBES], mean, scale, k, distance, REACHED_ROWS)
     whole = np.einsum("ij,ij->i", sample, sample)
-    n_axes = _cheapest(turned, whole, n_features, probes, reach, distance)
+    offsets = whole if distance == "l2" else -sample @ (mean / scale).astype(np.float32)
+    n_axes = _cheapest(sample @ axes, whole, offsets, seen.reach, n_features, distance, words)
     if n_axes == 0:
         return None
     return np.ascontiguousarray(np.linalg.qr(axes[:, :n_axes].astype(np.float64))[0])
+
+
+def words_tell(X: Any, *, k: int, distance: str) -> bool:
+    """Whether rows rounded to words tell most rows from the k nearest; either answer is right.
+
+    They do not where neighbours are far closer to each other than to the mean of all rows.
+    """
+    n_samples, n_features = X.shape
+    if n_samples < FEWEST_ROUNDED:
+        return False
+    chosen = np.random.default_rng(0).choice(n_samples, FEWEST_ROUNDED // 4, replace=False)
+    rows = X[chosen].astype(np.float64)
+    mean = rows.mean(axis=0)
+    scale = float(np.abs(rows - mean).max())
+    if not scale > 0.0:
+        return False
+    seen = _Seen.of(X, chosen[:PROBES], mean, scale, k, distance, REACHED_ROWS // 2)
+    # As far apart as bounds of a product may be, of a key that is half a squared distance.
+    rounding = 2.0 * np.sqrt(n_features / 12) / LONGEST_WORDS
+    blur = rounding * (seen.own[:, None] + 2.0 * seen.theirs)
+    blur *= 2.0 if distance == "l2" else 1.0
+    untold = (seen.keys <= seen.reach[:, None] + blur).sum(axis=1).mean()
+    told = seen.rank + 1
+    return bool(untold <= told + max(told, MOST_UNTOLD * seen.keys.shape[1] / n_samples))
 
 
 def rest_axes(axes: Floats) -> Floats | None:
@@ -81,51 +116,77 @@ def _principal_axes(sample: Any) -> Any:
     return axes @ turn[:, ::-1]
 
 
-def _reaches(X: Any, probes: Any, k: int, distance: str, scale: float) -> Any:
-    """Return about each probe's k-th squared distance or inner product among all rows, scaled.
+@dataclass(frozen=True)
+class _Seen:
+    """What some rows, the probes, see of a sample of all rows, centred and scaled.
 
-    Of many rows, a sample's that has as large a share of them nearer.
+    keys : (n_probes, n_seen) squared distances or, about the mean, negative inner products
+    reach : (n_probes,) the `rank`-th smallest, about as near as the k-th nearest of all
+    own, theirs : squared lengths
     """
-    count = min(len(X), max(REACHED_ROWS, 4 * len(X) // k))
-    rank = round(k * count / len(X))
-    others = X
-    if count < len(X):
-        others = X[np.sort(np.random.default_rng(1).choice(len(X), count, replace=False))]
-    rows = X[probes].astype(np.float64)
-    mean = rows.mean(axis=0)
-    rows = ((rows - mean) / scale).astype(np.float32)
-    found = []
-    for start in range(0, count, 16384):
-        block = others[start : start + 16384] - mean.astype(X.dtype)
-        block = (block / X.dtype.type(scale)).astype(np.float32, copy=False)
-        products = rows @ block.T
+
+    keys: Any
+    reach: Any
+    rank: int
+    own: Any
+    theirs: Any
+
+    @classmethod
+    def of(
+        cls, X: Any, probes: Any, mean: Any, scale: float, k: int, distance: str, fewest: int
+    ) -> _Seen:
+        """Return what the probes see of so many rows, or of up to four times as many if k is small."""
+        count = min(len(X), max(fewest, min(4 * len(X) // k, 4 * fewest)))
+        others = X
+        if count < len(X):
+            others = X[np.sort(np.random.default_rng(1).choice(len(X), count, replace=False))]
+        rows = ((X[probes] - mean) / scale).astype(np.float32)
+        offset = (mean / scale).astype(np.float32)
+        keys, norms = np.empty((len(rows), count), np.float32), np.empty(count, np.float32)
+        for start in range(0, count, 16384):
+            part = slice(start, start + 16384)
+            block = others[part] - mean.astype(X.dtype)
+            block = (block / X.dtype.type(scale)).astype(np.float32, copy=False)
+            norms[part] = np.einsum("ij,ij->i", block, block)
+            if distance == "l2":
+                keys[:, part] = norms[part] - 2.0 * (rows @ block.T)
+            else:
+                keys[:, part] = -(rows @ block.T) - block @ offset
+        own = np.einsum("ij,ij->i", rows, rows)
         if distance == "l2":
-            norms = np.einsum("ij,ij->i", block, block)
-            products = np.einsum("ij,ij->i", rows, rows)[:, None] + norms - 2.0 * products
-        else:
-            products = -(products + (block @ (mean / scale).astype(np.float32)))
-        found.append(
-            np.partition(products, min(rank, products.shape[1] - 1), axis=1)[:, : rank + 1]
-        )
-    return np.partition(np.concatenate(found, axis=1), rank, axis=1)[:, rank]
+            keys += own[:, None]
+        rank = min(round(k * count / len(X)), count - 1)
+        return cls(keys, np.partition(keys, rank, axis=1)[:, rank], rank, own, norms)
 
 
 def _cheapest(
-    turned: Any, whole: Any, n_features: int, probes: Any, reach: Any, distance: str
+    turned: Any,
+    whole: Any,
+    offsets: Any,
+    reach: Any,
+    n_features: int,
+    distance: str,
+    words: bool,
 ) -> int:
     """Return the number of leading axes of least expected cost, 0 for whole rows.
 
-    whole : squared lengths of the rows, of which `turned` are the leading axes.
+    turned : the leading axes of rows of squared lengths `whole`; the first are the probes.
+    offsets : what products are taken from: squared lengths, or products with the mean.
     """
     squares = turned * turned
-    best, cost = 0, float(n_features + LOOK)
+    probes = slice(len(reach))
+    feature = 0.5 if words else 1.0
+    best, cost = 0, feature * n_features + LOOK
     for n_axes in (n for n in TRIED_AXES if n <= turned.shape[1]):
         prefix = turned[:, :n_axes]
         rest = np.sqrt(np.maximum(whole - squares[:, :n_axes].sum(axis=1), 0.0))
         bound = prefix[probes] @ prefix.T + rest[probes, None] * rest
-        bound = whole[probes, None] + whole - 2.0 * bound if distance == "l2" else -bound
+        if distance == "l2":
+            bound = whole[probes, None] + offsets - 2.0 * bound
+        else:
+            bound = offsets - bound
         left = float((bound <= reach[:, None]).mean())
-        expected = n_axes + 1 + LOOK + left * (FINISH + FINISH_FEATURE * n_features)
-        if expected < 0.9 * cost:
+        expected = feature * (n_axes + 1) + LOOK + left * (FINISH + FINISH_FEATURE * n_features)
+        if expected < CHEAPER * cost:
             best, cost = n_axes, expected
     return best

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from consilience import _core
-from consilience.backends._axes import pruning_axes, rest_axes
+from consilience.backends._axes import pruning_axes, rest_axes, words_tell
 from consilience.backends._recall import SAMPLED_ROWS, certified
 from consilience.backends.base import Channel, PairTable, sampled_pairs
 from consilience.terms import (
@@ -81,13 +81,23 @@ class NativeBackend:
 
     def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
         n_rows = len(X) if rows is None else len(rows)
-        axes = pruning_axes(X, k=k, distance=distance) if n_rows >= PRUNED_ROWS else None
-        return self._along(axes, X, k=k, distance=distance, rows=rows)
+        if n_rows < PRUNED_ROWS:
+            return self._screened(None, X, words=False, k=k, distance=distance, rows=rows)
+        words = _core.fast_words() and words_tell(X, k=k, distance=distance)
+        axes = pruning_axes(X, k=k, distance=distance, words=words)
+        return self._screened(axes, X, words=words, k=k, distance=distance, rows=rows)
 
-    def _along(
-        self, axes: Floats | None, X: Any, *, k: int, distance: str, rows: Indices | None = None
+    def _screened(
+        self,
+        axes: Floats | None,
+        X: Any,
+        *,
+        words: bool,
+        k: int,
+        distance: str,
+        rows: Indices | None = None,
     ) -> Graph:
-        """Return what `knn_exact` does, pruned by these axes if there are any."""
+        """Return what `knn_exact` does, by these axes if there are any, and by words."""
         n_rows = len(X) if rows is None else len(rows)
         n_axes = 0 if axes is None else axes.shape[1]
         rest = None if axes is None else rest_axes(axes)
@@ -108,6 +118,7 @@ class NativeBackend:
                     tile=self.tile or 480,
                     axes=axes,
                     rest_axes=rest,
+                    words=words,
                     n_threads=self.n_threads,
                 )
                 for first in range(0, n_rows, stripe)
@@ -128,9 +139,10 @@ class NativeBackend:
         if len(X) < max(FEWEST_APPROXIMATED, 4 * cell):
             return self.knn_exact(X, k=k, distance=distance)
         if len(X) < FEWEST_PRUNED_APPROXIMATED:
-            axes = pruning_axes(X, k=k, distance=distance)
+            words = _core.fast_words() and words_tell(X, k=k, distance=distance)
+            axes = pruning_axes(X, k=k, distance=distance, words=words)
             if axes is not None and axes.shape[1] <= FEW_AXES * X.shape[1]:
-                return self._along(axes, X, k=k, distance=distance)
+                return self._screened(axes, X, words=words, k=k, distance=distance)
         options = {"k": k, "cell": cell, "fanout": effort, "n_threads": self.n_threads}
         search = _core.knn_approx_bytes(len(X), X.shape[1], **options)
         certificate = _core.knn_exact_bytes(len(X), X.shape[1], 0, SAMPLED_ROWS, k)
