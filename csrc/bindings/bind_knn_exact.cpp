@@ -56,7 +56,8 @@ void bind_knn_exact(py::module_& m) {
         return py::make_tuple(indices, distances, judged);
       },
       "X"_a.noconvert(), py::kw_only(), "k"_a, "distance"_a, "rows"_a.noconvert(), "tile"_a,
-      "axes"_a.noconvert() = py::none(), "rest_axes"_a.noconvert() = py::none(), "words"_a = false, "n_threads"_a);
+      "axes"_a.noconvert() = py::none(), "rest_axes"_a.noconvert() = py::none(), "words"_a = false,
+      "n_threads"_a);
   m.def("knn_exact_bytes", &knn_exact_bytes, "n_samples"_a, "n_features"_a, "n_axes"_a, "n_rows"_a,
         "k"_a);
   m.def("fast_words", &fast_words, "Whether this processor multiplies words faster than floats.");

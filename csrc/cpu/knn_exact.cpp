@@ -112,8 +112,7 @@ class Search {
   void run() {
     if (all_wanted()) {
       tournament(
-          n(), block_, run_,
-          [&](const TileRange& t, index_t, int) { meet(t, !t.diagonal()); },
+          n(), block_, run_, [&](const TileRange& t, index_t, int) { meet(t, !t.diagonal()); },
           Draw::nearest_first);
       return;
     }
@@ -186,8 +185,8 @@ class Search {
     }
   }
 
-  // Rows that want neighbours meet columns: all products that may matter to a row, or with `both` to
-  // a column.
+  // Rows that want neighbours meet columns: all products that may matter to a row, or with `both`
+  // to a column.
   void meet(const TileRange& t, bool both) {
     const index_t rows = kernel_.rows, cols = kernel_.cols;
     std::vector<double> row_reach, col_reach;

@@ -59,8 +59,8 @@ inline std::uint64_t at_least(Vector a, Vector b) {
 }
 
 bool reached(const std::int16_t* left, const std::int16_t* right, index_t pairs,
-             const WordSteps& steps, const MicroBounds& bounds, float* most,
-             std::uint64_t* of_rows, std::uint64_t* of_columns) {
+             const WordSteps& steps, const MicroBounds& bounds, float* most, std::uint64_t* of_rows,
+             std::uint64_t* of_columns) {
   Integers sums[kRows][kVectors] = {};
   for (index_t p = 0; p < pairs; ++p, left += 2 * kCols, right += 2 * kCols) {
     Integers columns[kVectors];

@@ -130,7 +130,7 @@ def some_axes(d, count, rng):
     return np.ascontiguousarray(np.linalg.qr(rng.standard_normal((d, count)))[0])
 
 
-def searched(X, k, axes, *, rest_axes=None, distance="l2", tile=1, rows=None, n_threads=2):
+def searched(X, k, axes=None, *, distance="l2", tile=1, rows=None, n_threads=2, **options):
     native()
     return _core.knn_exact(
         X,
@@ -139,9 +139,14 @@ def searched(X, k, axes, *, rest_axes=None, distance="l2", tile=1, rows=None, n_
         rows=rows,
         tile=tile,
         axes=axes,
-        rest_axes=rest_axes,
         n_threads=n_threads,
+        **options,
     )
+
+
+@pytest.fixture(params=[False, True], ids=["floats", "words"])
+def words(request):
+    return request.param
 
 
 def split_basis(d, count, rng):
@@ -153,11 +158,13 @@ def split_basis(d, count, rng):
 @pytest.mark.parametrize("k", [1, 12, 60])
 @pytest.mark.parametrize("distance", ["l2", "ip"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_any_axes_find_the_same_neighbors(n_axes, k, distance, dtype, rng):
+def test_any_axes_find_the_same_neighbors(n_axes, k, distance, dtype, words, rng):
     X = (rng.standard_normal((403, 16)) * np.arange(1, 17) ** -1.0 + 3.0).astype(dtype)
     X[200:240] = X[10]  # ties across leaves of the tree
     expected = np.argsort(dense(X, distance), axis=1, kind="stable")[:, :k]
-    indices, distances, _ = searched(X, k, some_axes(16, n_axes, rng), distance=distance)
+    indices, distances, _ = searched(
+        X, k, some_axes(16, n_axes, rng), distance=distance, words=words
+    )
     assert_array_equal(indices, expected)
     assert_allclose(distances, np.take_along_axis(dense(X, distance), expected, axis=1), rtol=1e-12)
 
@@ -166,15 +173,17 @@ def test_any_axes_find_the_same_neighbors(n_axes, k, distance, dtype, rng):
 @pytest.mark.parametrize("k", [1, 12, 60])
 @pytest.mark.parametrize("distance", ["l2", "ip"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_rest_of_the_axes_finds_the_same_neighbors(d, n_axes, k, distance, dtype, rng):
+def test_the_rest_of_the_axes_finds_the_same_neighbors(d, n_axes, k, distance, dtype, words, rng):
     X = (rng.standard_normal((403, d)) * np.arange(1, d + 1) ** -0.3 + 3.0).astype(dtype)
     X[200:240] = X[10]
     expected = np.argsort(dense(X, distance), axis=1, kind="stable")[:, :k]
     axes, rest_axes = split_basis(d, n_axes, rng)
-    found, distances, _ = searched(X, k, axes, rest_axes=rest_axes, distance=distance)
+    found, distances, _ = searched(X, k, axes, rest_axes=rest_axes, distance=distance, words=words)
     assert_array_equal(found, expected)
     rows = np.sort(rng.choice(403, 70, replace=False))
-    part = searched(X, k, axes, rest_axes=rest_axes, distance=distance, rows=rows, tile=100)
+    part = searched(
+        X, k, axes, rest_axes=rest_axes, distance=distance, rows=rows, tile=100, words=words
+    )
     assert_array_equal(part[0], found[rows])
     assert_array_equal(part[1], distances[rows])
 
@@ -187,34 +196,97 @@ def test_the_rest_of_the_axes_is_asked_for_where_many_are_used(rng):
     assert _axes.rest_axes(some_axes(_axes.ALL_AXES_FEATURES + 1, 300, rng)) is None
 
 
-def test_axes_and_some_rows_are_the_same_as_all(rng):
+def test_axes_and_some_rows_are_the_same_as_all(words, rng):
     X = rng.standard_normal((301, 10)).astype(np.float32)
     axes = some_axes(10, 4, rng)
-    whole = searched(X, 9, axes)
+    whole = searched(X, 9, axes, words=words)
     for rows in (np.arange(17, 230), np.sort(rng.choice(301, 90, replace=False)), np.array([300])):
-        part = searched(X, 9, axes, rows=rows)
+        part = searched(X, 9, axes, rows=rows, words=words)
         assert_array_equal(part[0], whole[0][rows])
         assert_array_equal(part[1], whole[1][rows])
 
 
-def test_axes_of_the_data_skip_whole_boxes_and_lose_nothing(rng):
+def test_axes_of_the_data_skip_whole_boxes_and_lose_nothing(words, rng):
     # Rows on a curve: nearly all boxes are far apart.
     t = np.sort(rng.random(2000))
     X = np.stack([np.cos(20 * t), np.sin(20 * t), 30 * t, *rng.standard_normal((5, 2000)) * 1e-3])
     X = np.ascontiguousarray(X.T.astype(np.float32))[rng.permutation(2000)]
     axes = np.ascontiguousarray(np.linalg.eigh(np.cov(X.T))[1][:, -3:])
     expected = np.argsort(dense(X, "l2"), axis=1, kind="stable")[:, :7]
-    assert_array_equal(searched(X, 7, axes)[0], expected)
+    assert_array_equal(searched(X, 7, axes, words=words)[0], expected)
 
 
-def test_threads_and_tiles_change_nothing_with_axes(rng):
+def test_threads_and_tiles_change_nothing_with_axes(words, rng):
     X = rng.standard_normal((700, 12))
     axes = some_axes(12, 5, rng)
-    first = searched(X, 6, axes, tile=1, n_threads=1)
+    first = searched(X, 6, axes, tile=1, n_threads=1, words=words)
     for tile, n_threads in ((1, 3), (100, 2), (480, 1)):
-        other = searched(X, 6, axes, tile=tile, n_threads=n_threads)
+        other = searched(X, 6, axes, tile=tile, n_threads=n_threads, words=words)
         assert_array_equal(other[0], first[0])
         assert_array_equal(other[1], first[1])
+
+
+@pytest.mark.parametrize("d", [1, 2, 7, 64, 257])
+@pytest.mark.parametrize("distance", ["l2", "ip"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_words_find_the_same_neighbors(d, distance, dtype, rng):
+    X = (rng.standard_normal((211, d)) + 3.0).astype(dtype)
+    X[100:120] = X[10]
+    expected = np.argsort(dense(X, distance), axis=1, kind="stable")[:, :9]
+    found, distances, _ = searched(X, 9, distance=distance, tile=100, words=True)
+    assert_array_equal(found, expected)
+    assert_array_equal(distances, searched(X, 9, distance=distance)[1])
+    rows = np.sort(rng.choice(211, 50, replace=False))
+    part = searched(X, 9, distance=distance, rows=rows, words=True)
+    assert_array_equal(part[0], found[rows])
+
+
+def of_any_size(rng):
+    """Rows longer and shorter than each other by more than words can show."""
+    return rng.standard_normal((150, 40)) * 10.0 ** rng.uniform(-30, 3, (150, 1))
+
+
+def of_one_entry(rng):
+    """The whole length of a row in one word, the largest there is."""
+    return np.eye(40)[rng.integers(0, 40, 150)] * rng.choice([-1.0, 1.0, 0.999], (150, 1))
+
+
+def full_of_one_value(rng):
+    """Products as large as sums of 32 bits hold."""
+    return np.sign(rng.standard_normal((150, 1))) * np.ones((150, 40)) + 1e-4 * rng.random((150, 1))
+
+
+def around_two_points(rng):
+    """Neighbours closer than a step of a word."""
+    return rng.choice([-1.0, 1.0], (150, 1)) + 1e-6 * rng.standard_normal((150, 40))
+
+
+@pytest.mark.parametrize("make", [of_any_size, of_one_entry, full_of_one_value, around_two_points])
+@pytest.mark.parametrize("distance", ["l2", "ip"])
+def test_rows_that_words_show_badly(make, distance, rng):
+    X = make(rng)
+    expected = np.argsort(dense(X, distance), axis=1, kind="stable")[:, :5]
+    found = searched(X, 5, distance=distance, words=True)[0]
+    assert_array_equal(found, searched(X, 5, distance=distance)[0])
+    keys = dense(X, distance)
+    assert_allclose(
+        np.take_along_axis(keys, found, axis=1),
+        np.take_along_axis(keys, expected, axis=1),
+        rtol=1e-12,
+        atol=1e-300,
+    )
+
+
+def test_words_are_chosen_where_they_tell_rows_apart(rng):
+    n = _axes.FEWEST_ROUNDED
+    plain = rng.standard_normal((n, 32)).astype(np.float32)
+    assert _axes.words_tell(plain, k=10, distance="l2")
+    assert _axes.words_tell(plain, k=10, distance="ip")
+    assert not _axes.words_tell(plain[: n - 1], k=10, distance="l2")
+    assert not _axes.words_tell(np.ones((n, 32)), k=10, distance="l2")
+    crowded = (plain[: n // 256].repeat(256, axis=0) + 1e-3 * plain).astype(np.float32)
+    assert not _axes.words_tell(crowded, k=10, distance="l2")
+    assert _axes.words_tell(crowded, k=400, distance="l2")
 
 
 @pytest.mark.parametrize(
@@ -257,6 +329,9 @@ def test_axes_are_chosen_where_they_pay(rng):
     assert abs(axes[0, 0]) > 0.99
     flat = rng.standard_normal((n, 64)).astype(np.float32)
     assert _axes.pruning_axes(flat, k=10, distance="l2") is None
+    # Where products cost half, more of them may be made for every pair that is not left.
+    beside_words = _axes.pruning_axes(decaying, k=10, distance="l2", words=True)
+    assert beside_words.shape[1] >= axes.shape[1]
     assert _axes.pruning_axes(decaying[: n - 1], k=10, distance="l2") is None
     assert _axes.pruning_axes(np.ones((n, 64)), k=10, distance="l2") is None
 

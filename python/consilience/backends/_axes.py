@@ -135,8 +135,8 @@ class _Seen:
     def of(
         cls, X: Any, probes: Any, mean: Any, scale: float, k: int, distance: str, fewest: int
     ) -> _Seen:
-        """Return what the probes see of so many rows, or of up to four times as many if k is small."""
-        count = min(len(X), max(fewest, min(4 * len(X) // k, 4 * fewest)))
+        """Return what the probes see of so many rows, or of up to twice as many if k is small."""
+        count = min(len(X), max(fewest, min(4 * len(X) // k, 2 * fewest)))
         others = X
         if count < len(X):
             others = X[np.sort(np.random.default_rng(1).choice(len(X), count, replace=False))]
@@ -181,10 +181,8 @@ def _cheapest(
         prefix = turned[:, :n_axes]
         rest = np.sqrt(np.maximum(whole - squares[:, :n_axes].sum(axis=1), 0.0))
         bound = prefix[probes] @ prefix.T + rest[probes, None] * rest
-        if distance == "l2":
-            bound = whole[probes, None] + offsets - 2.0 * bound
-        else:
-            bound = offsets - bound
+        l2 = distance == "l2"
+        bound = whole[probes, None] + offsets - 2.0 * bound if l2 else offsets - bound
         left = float((bound <= reach[:, None]).mean())
         expected = feature * (n_axes + 1) + LOOK + left * (FINISH + FINISH_FEATURE * n_features)
         if expected < CHEAPER * cost:
