@@ -9,7 +9,8 @@ void bind_joint_nearest(py::module_& m) {
   m.def(
       "joint_nearest",
       [](const std::vector<py::array>& arrays,
-         const std::vector<std::pair<index_t, index_t>>& pairs, index_t tile, int n_threads) {
+         const std::vector<std::pair<index_t, index_t>>& pairs, index_t tile, bool words,
+         int n_threads) {
         require_blas();
         require(!arrays.empty() && !pairs.empty(), "no sets or no pairs");
         require(tile >= 1 && tile <= 4096, "`tile` must be in [1, 4096]");
@@ -29,11 +30,11 @@ void bind_joint_nearest(py::module_& m) {
         double* out = distances.mutable_data();
         {
           const py::gil_scoped_release no_gil;
-          joint_nearest(sets, pairs, tile, run, out);
+          joint_nearest(sets, pairs, tile, words, run, out);
         }
         return distances;
       },
-      "sets"_a.noconvert(), py::kw_only(), "pairs"_a, "tile"_a, "n_threads"_a);
+      "sets"_a.noconvert(), py::kw_only(), "pairs"_a, "tile"_a, "words"_a = false, "n_threads"_a);
   m.def("joint_nearest_bytes", &joint_nearest_bytes, "n_samples"_a, "total_features"_a,
         "most_features"_a, "n_sets"_a, "n_pairs"_a, "n_threads"_a);
 }

@@ -16,6 +16,8 @@
 #include "cpu/selection.hpp"
 #include "cpu/tournament.hpp"
 #include "cpu/two_nearest.hpp"
+#include "cpu/word_kernel.hpp"
+#include "cpu/word_panels.hpp"
 
 namespace consilience {
 namespace {
@@ -48,7 +50,7 @@ struct Judge {
 class Search {
  public:
   Search(const std::vector<Embedding>& sets, const std::vector<std::pair<index_t, index_t>>& pairs,
-         const Run& run)
+         bool words, const Run& run)
       : sets_(sets),
         pairs_(pairs),
         padded_(padded(sets[0].n_samples)),
@@ -56,9 +58,15 @@ class Search {
     double scale = natural_scale(sets[0], run);
     for (const Embedding& set : sets) scale = std::min(scale, natural_scale(set, run));
     for (const Embedding& set : sets) {
-      selections_.push_back(make_selection(centered<float>(set, run, scale), false));
-      panels_.push_back(packed(selections_.back().set, run));
-      selections_.back().set.rows = {};  // the panels hold them
+      Centered<float> rows = centered<float>(set, run, scale);
+      if (words) {
+        words_.emplace_back(rows.rows.data(), rows.n_samples, rows.n_features, run);
+      } else {
+        panels_.push_back(packed(rows, run));
+      }
+      const double rounding = words ? words_.back().rounding() : 0.0;
+      selections_.push_back(make_selection(std::move(rows), false, rounding));
+      selections_.back().set.rows = {};  // the panels show them
     }
     lower_.resize(n_pairs() * padded_);
     for (index_t p = 0; p < n_pairs(); ++p) {
@@ -110,6 +118,11 @@ class Search {
       kernel_.multiply(panels_[s].row(t.row_start), panels_[s].row(t.col_start), panels_[s].depth(),
                        false, products + s * area_, kernel_.cols);
     }
+    for (std::size_t s = 0; s < words_.size(); ++s) {
+      const WordPanels& of = words_[s];
+      word_kernel().multiply(of.row(t.row_start), of.row(t.col_start), of.pairs(),
+                             of.steps(t.row_start), of.steps(t.col_start), products + s * area_);
+    }
     const std::uint64_t there = ~std::uint64_t{0} >> (64 - t.n_cols());
     std::uint64_t masks[kMostRows];
     for (index_t p = 0; p < n_pairs(); ++p) {
@@ -147,17 +160,18 @@ class Search {
   index_t padded_;
   std::vector<Selection> selections_;
   std::vector<Panels> panels_;
-  std::vector<float> lower_;  // (n_pairs, padded_), of the joint spaces
+  std::vector<WordPanels> words_;  // in place of those
+  std::vector<float> lower_;       // (n_pairs, padded_), of the joint spaces
   TwoNearest lists_;
 };
 
 }  // namespace
 
 void joint_nearest(const std::vector<Embedding>& sets,
-                   const std::vector<std::pair<index_t, index_t>>& pairs, index_t tile,
+                   const std::vector<std::pair<index_t, index_t>>& pairs, index_t tile, bool words,
                    const Run& run, double* distances) {
   assert(!sets.empty() && !pairs.empty() && sets[0].n_samples > kNearest);
-  Search search(sets, pairs, run);
+  Search search(sets, pairs, words, run);
   const index_t n = search.n_samples(), cols = micro_kernel().cols;
   std::vector<std::vector<float>> products(run.n_threads,
                                            std::vector<float>(search.products_size()));

@@ -18,33 +18,52 @@ namespace {
 constexpr float kMore = 1.0f + 0x1p-21f, kLess = 1.0f - 0x1p-21f;
 
 // Any processor, so that what words rule out is tested on all.
-bool reached_anywhere(const std::int16_t* left, const std::int16_t* right, index_t pairs,
-                      const WordSteps& steps, const MicroBounds& bounds, float* most,
-                      std::uint64_t* of_rows, std::uint64_t* of_columns) {
+namespace anywhere {
+
+std::int32_t product(const std::int16_t* left, const std::int16_t* right, index_t pairs) {
+  const index_t cols = micro_kernel().cols;
+  std::int32_t sum = 0;
+  for (index_t p = 0; p < pairs; ++p, left += 2 * cols, right += 2 * cols) {
+    for (int f = 0; f < 2; ++f) sum += left[f] * right[f];
+  }
+  return sum;
+}
+
+void multiply(const std::int16_t* left, const std::int16_t* right, index_t pairs,
+              const float* row_steps, const float* column_steps, float* products) {
+  const int rows = micro_kernel().rows, cols = micro_kernel().cols;
+  for (int i = 0; i < rows; ++i) {
+    for (int j = 0; j < cols; ++j) {
+      const std::int32_t sum = product(left + 2 * i, right + 2 * j, pairs);
+      products[i * cols + j] = static_cast<float>(sum) * column_steps[j] * row_steps[i];
+    }
+  }
+}
+
+bool reached(const std::int16_t* left, const std::int16_t* right, index_t pairs,
+             const WordSteps& steps, const MicroBounds& bounds, float* most, std::uint64_t* of_rows,
+             std::uint64_t* of_columns) {
   const int rows = micro_kernel().rows, cols = micro_kernel().cols;
   std::uint64_t any = 0;
   for (int i = 0; i < rows; ++i) {
     of_rows[i] = of_columns[i] = 0;
     const float inverse = steps.row_inverse[i];
     for (int j = 0; j < cols; ++j) {
-      std::int32_t sum = 0;
-      for (index_t p = 0; p < pairs; ++p) {
-        for (int f = 0; f < 2; ++f) {
-          sum += left[(p * cols + i) * 2 + f] * right[(p * cols + j) * 2 + f];
-        }
-      }
-      const float product = static_cast<float>(sum) * steps.column[j];
-      most[i * cols + j] = product;
+      const std::int32_t sum = product(left + 2 * i, right + 2 * j, pairs);
+      const float in_steps = static_cast<float>(sum) * steps.column[j];
+      most[i * cols + j] = in_steps;
       const float row = bounds.row_thresholds[i], column = bounds.column_thresholds[j];
       const float of_row = bounds.column_lower[j] - std::max(row * kMore, row * kLess);
       const float of_column = bounds.row_lower[i] - std::max(column * kMore, column * kLess);
-      of_rows[i] |= static_cast<std::uint64_t>(product >= of_row * inverse) << j;
-      of_columns[i] |= static_cast<std::uint64_t>(product >= of_column * inverse) << j;
+      of_rows[i] |= static_cast<std::uint64_t>(in_steps >= of_row * inverse) << j;
+      of_columns[i] |= static_cast<std::uint64_t>(in_steps >= of_column * inverse) << j;
     }
     any |= of_rows[i] | of_columns[i];
   }
   return any != 0;
 }
+
+}  // namespace anywhere
 
 #ifdef CONSILIENCE_X86_KERNELS
 #pragma GCC push_options
@@ -58,10 +77,9 @@ inline std::uint64_t at_least(Vector a, Vector b) {
   return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GE_OQ);
 }
 
-bool reached(const std::int16_t* left, const std::int16_t* right, index_t pairs,
-             const WordSteps& steps, const MicroBounds& bounds, float* most, std::uint64_t* of_rows,
-             std::uint64_t* of_columns) {
-  Integers sums[kRows][kVectors] = {};
+inline __attribute__((always_inline)) void add_products(const std::int16_t* left,
+                                                        const std::int16_t* right, index_t pairs,
+                                                        Integers (&sums)[kRows][kVectors]) {
   for (index_t p = 0; p < pairs; ++p, left += 2 * kCols, right += 2 * kCols) {
     Integers columns[kVectors];
 #pragma GCC unroll 4
@@ -78,6 +96,30 @@ bool reached(const std::int16_t* left, const std::int16_t* right, index_t pairs,
       }
     }
   }
+}
+
+void multiply(const std::int16_t* left, const std::int16_t* right, index_t pairs,
+              const float* row_steps, const float* column_steps, float* products) {
+  Integers sums[kRows][kVectors] = {};
+  add_products(left, right, pairs, sums);
+  Vector step[kVectors];
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; ++v) std::memcpy(&step[v], column_steps + 16 * v, sizeof(Vector));
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      const Vector product = __builtin_convertvector(sums[i][v], Vector) * step[v] * row_steps[i];
+      std::memcpy(products + i * kCols + 16 * v, &product, sizeof(Vector));
+    }
+  }
+}
+
+bool reached(const std::int16_t* left, const std::int16_t* right, index_t pairs,
+             const WordSteps& steps, const MicroBounds& bounds, float* most, std::uint64_t* of_rows,
+             std::uint64_t* of_columns) {
+  Integers sums[kRows][kVectors] = {};
+  add_products(left, right, pairs, sums);
   Vector step[kVectors], lower[kVectors], thresholds[kVectors];
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v) {
@@ -115,10 +157,10 @@ bool reached(const std::int16_t* left, const std::int16_t* right, index_t pairs,
 WordKernel choose() {
 #ifdef CONSILIENCE_X86_KERNELS
   if (micro_kernel().cols == vnni::kCols && __builtin_cpu_supports("avx512vnni")) {
-    return {vnni::reached, true};
+    return {vnni::multiply, vnni::reached, true};
   }
 #endif
-  return {reached_anywhere, false};
+  return {anywhere::multiply, anywhere::reached, false};
 }
 
 }  // namespace

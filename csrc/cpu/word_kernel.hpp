@@ -7,7 +7,7 @@
 
 namespace consilience {
 
-// Steps of the rows and columns of one micro-tile, and the inverses of the rows'.
+// Of one micro-tile: what the rows' steps are inverse to, and the columns' steps.
 struct WordSteps {
   const float *row_inverse, *column;
 };
@@ -17,6 +17,9 @@ struct WordSteps {
 // `most` (rows, cols) is written if any product is of interest; then bit j of of_rows[i] and
 // of_columns[i] says whether to row i and to column j.
 struct WordKernel {
+  // products (rows, cols) themselves, with all steps.
+  void (*multiply)(const std::int16_t* left, const std::int16_t* right, index_t pairs,
+                   const float* row_steps, const float* column_steps, float* products);
   bool (*reached)(const std::int16_t* left, const std::int16_t* right, index_t pairs,
                   const WordSteps& steps, const MicroBounds& bounds, float* most,
                   std::uint64_t* of_rows, std::uint64_t* of_columns);

@@ -12,10 +12,12 @@ namespace consilience {
 // y_j|^2: every pair's joint neighbours come out of the models' own tiles, each made once.
 // distances[p, i, :] are the two smallest joint distances of sample i, for pair p = (a, b);
 // (n_pairs, n, 2), row-major, exactly as float64 differences give them.
+// `words`: whether rows are rounded to words of 16 bits before they are multiplied; the answer does
+// not depend on it.
 // Memory beyond the arguments: 4 bytes per entry of every X, once more for the widest while it is
 // made, and n_pairs * n * 140 bytes.
 void joint_nearest(const std::vector<Embedding>& sets,
-                   const std::vector<std::pair<index_t, index_t>>& pairs, index_t tile,
+                   const std::vector<std::pair<index_t, index_t>>& pairs, index_t tile, bool words,
                    const Run& run, double* distances);
 
 index_t joint_nearest_bytes(index_t n_samples, index_t total_features, index_t most_features,

@@ -20,8 +20,10 @@ def knn_exact(
     tile: int,
     axes: _Floats | None = None,
     rest_axes: _Floats | None = None,
+    words: bool = False,
     n_threads: int,
 ) -> tuple[_Indices, _Floats, int]: ...
+def fast_words() -> bool: ...
 def knn_exact_bytes(n_samples: int, n_features: int, n_axes: int, n_rows: int, k: int) -> int: ...
 def knn_approx(
     X: _Set, *, k: int, distance: str, seed: int, cell: int, fanout: int, n_threads: int
@@ -49,7 +51,12 @@ def pair_terms_bytes(
 ) -> int: ...
 def pair_distances(X: _Set, i: _Indices, j: _Indices, *, n_threads: int) -> _Floats: ...
 def joint_nearest(
-    sets: Sequence[_Set], *, pairs: Sequence[tuple[int, int]], tile: int, n_threads: int
+    sets: Sequence[_Set],
+    *,
+    pairs: Sequence[tuple[int, int]],
+    tile: int,
+    words: bool = False,
+    n_threads: int,
 ) -> _Floats: ...
 def joint_nearest_bytes(
     n_samples: int,

@@ -42,6 +42,22 @@ def test_the_edges_of_blocks(rng, n_samples):
             assert_allclose(found[p], two_nearest(sets[a], sets[b]), rtol=1e-12)
 
 
+@pytest.mark.parametrize("n_samples", [3, 8, 47, 49, 250])
+def test_words_find_the_same(rng, n_samples):
+    sets = [rng.standard_normal((n_samples, d)) + 5.0 for d in (1, 40, 7)]
+    sets[1][n_samples // 2 :] = sets[1][0]  # what one set does not tell apart
+    sets[2] *= 1e-3
+    native()
+    pairs = [(0, 1), (1, 2), (2, 2)]
+    for tile in (1, 100):
+        found, expected = (
+            _core.joint_nearest(sets, pairs=pairs, tile=tile, words=words, n_threads=2)
+            for words in (True, False)
+        )
+        assert_array_equal(found, expected)
+        assert_allclose(found[0], two_nearest(sets[0], sets[1]), rtol=1e-12)
+
+
 def test_a_pair_may_stand_in_either_order_and_more_than_once(rng):
     sets = [rng.standard_normal((130, d)) for d in (3, 5)]
     found = native().joint_nearest(sets, [(0, 1), (1, 0), (0, 1)])
