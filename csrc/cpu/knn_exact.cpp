@@ -378,9 +378,8 @@ index_t knn_exact(const Embedding& X, const KnnExactOptions& options, const Run&
 
 index_t knn_exact_bytes(index_t n_samples, index_t n_features, index_t n_axes, index_t n_rows,
                         index_t k) {
-  // Words, in place of panels of floats, take half of them.
   const index_t packed = n_axes > 0 ? n_axes + 1 : 0, rest = n_axes > 0 ? n_features : 0;
-  return n_samples * (8 * n_features + 8 * packed + 4 * rest + 44) +
+  return n_samples * (8 * n_features + 8 * packed + 4 * rest + 52) +
          n_rows *
              (4 * (packed > 0 ? packed : n_features) + CandidateLists::bytes_per_row(k) + 16 * k);
 }

@@ -45,7 +45,7 @@ def test_the_edges_of_blocks(rng, n_samples):
 @pytest.mark.parametrize("n_samples", [3, 8, 47, 49, 250])
 def test_words_find_the_same(rng, n_samples):
     sets = [rng.standard_normal((n_samples, d)) + 5.0 for d in (1, 40, 7)]
-    sets[1][n_samples // 2 :] = sets[1][0]  # what one set does not tell apart
+    sets[1][n_samples // 2 + 1 :] = sets[1][0]  # what one set does not tell apart
     sets[2] *= 1e-3
     native()
     pairs = [(0, 1), (1, 2), (2, 2)]
