@@ -18,6 +18,7 @@ void bind_joint_nearest(py::module_& m) {
         for (const py::array& X : arrays) {
           sets.push_back(embedding(X, "sets"));
           require(sets.back().n_samples == sets[0].n_samples, "n_samples differ");
+          require_words(words, sets.back());
         }
         const auto n_sets = static_cast<index_t>(sets.size());
         for (const auto& [a, b] : pairs) {

@@ -41,6 +41,7 @@ void bind_knn_exact(py::module_& m) {
                   "`rest_axes` must be the (n_features, n_features - n_axes) beside `axes`");
           options.rest_axes = rest_axes->data();
         }
+        require_words(words, set);
         options.words = words;
         const Run run = run_on(n_threads);
         const index_t n_rows = rows ? options.n_rows : set.n_samples;

@@ -60,6 +60,11 @@ inline void require_rows(const Indices& rows, index_t n) {
   }
 }
 
+// Sums of products of words must fit into 32 bits (docs/theory.md, "Words").
+inline void require_words(bool words, const Embedding& X) {
+  require(!words || X.n_features <= index_t{1} << 16, "`words` take at most 65,536 features");
+}
+
 // Neighbour lists of n_rows of n samples; every index is checked, since kernels follow them.
 inline NeighborLists neighbor_lists(const IndexMatrix& indices, index_t n_rows, index_t n,
                                     const char* name) {

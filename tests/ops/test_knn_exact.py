@@ -4,7 +4,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
 from consilience import _core
-from consilience.backends import _axes
+from consilience.backends import _screening
 from consilience.backends.array import ArrayBackend
 from engine import native
 
@@ -190,10 +190,10 @@ def test_the_rest_of_the_axes_finds_the_same_neighbors(d, n_axes, k, distance, d
 
 def test_the_rest_of_the_axes_is_asked_for_where_many_are_used(rng):
     axes = some_axes(64, 40, rng)
-    both = np.hstack([axes, _axes.rest_axes(axes)])
+    both = np.hstack([axes, _screening.rest_axes(axes)])
     assert_allclose(both.T @ both, np.eye(64), atol=1e-12)
-    assert _axes.rest_axes(some_axes(64, 8, rng)) is None
-    assert _axes.rest_axes(some_axes(_axes.ALL_AXES_FEATURES + 1, 300, rng)) is None
+    assert _screening.rest_axes(some_axes(64, 8, rng)) is None
+    assert _screening.rest_axes(some_axes(_screening.ALL_AXES_FEATURES + 1, 300, rng)) is None
 
 
 def test_axes_and_some_rows_are_the_same_as_all(words, rng):
@@ -277,16 +277,22 @@ def test_rows_that_words_show_badly(make, distance, rng):
     )
 
 
+def test_more_features_than_words_can_sum():
+    wide = np.zeros((3, 65_537))
+    with pytest.raises(ValueError, match="features"):
+        searched(wide, 1, words=True)
+
+
 def test_words_are_chosen_where_they_tell_rows_apart(rng):
-    n = _axes.FEWEST_ROUNDED
+    n = _screening.FEWEST_ROUNDED
     plain = rng.standard_normal((n, 32)).astype(np.float32)
-    assert _axes.words_tell(plain, k=10, distance="l2")
-    assert _axes.words_tell(plain, k=10, distance="ip")
-    assert not _axes.words_tell(plain[: n - 1], k=10, distance="l2")
-    assert not _axes.words_tell(np.ones((n, 32)), k=10, distance="l2")
+    assert _screening.words_tell(plain, k=10, distance="l2")
+    assert _screening.words_tell(plain, k=10, distance="ip")
+    assert not _screening.words_tell(plain[: n - 1], k=10, distance="l2")
+    assert not _screening.words_tell(np.ones((n, 32)), k=10, distance="l2")
     crowded = (plain[: n // 256].repeat(256, axis=0) + 1e-3 * plain).astype(np.float32)
-    assert not _axes.words_tell(crowded, k=10, distance="l2")
-    assert _axes.words_tell(crowded, k=400, distance="l2")
+    assert not _screening.words_tell(crowded, k=10, distance="l2")
+    assert _screening.words_tell(crowded, k=400, distance="l2")
 
 
 @pytest.mark.parametrize(
@@ -319,26 +325,26 @@ def test_a_bad_rest_of_the_axes_is_refused(rest_axes, message, rng):
 
 
 def test_axes_are_chosen_where_they_pay(rng):
-    n = _axes.FEWEST_SAMPLES
+    n = _screening.FEWEST_SAMPLES
     decaying = (rng.standard_normal((n, 64)) * np.arange(1, 65) ** -1.5).astype(np.float32)
-    axes = _axes.pruning_axes(decaying, k=10, distance="l2")
+    axes = _screening.pruning_axes(decaying, k=10, distance="l2")
     assert axes.shape[0] == 64
     assert 1 <= axes.shape[1] <= 32  # steep: few are enough
     assert_allclose(axes.T @ axes, np.eye(axes.shape[1]), atol=1e-12)
     # The leading axis of the data is the first coordinate.
     assert abs(axes[0, 0]) > 0.99
     flat = rng.standard_normal((n, 64)).astype(np.float32)
-    assert _axes.pruning_axes(flat, k=10, distance="l2") is None
+    assert _screening.pruning_axes(flat, k=10, distance="l2") is None
     # Where products cost half, more of them may be made for every pair that is not left.
-    beside_words = _axes.pruning_axes(decaying, k=10, distance="l2", words=True)
+    beside_words = _screening.pruning_axes(decaying, k=10, distance="l2", words=True)
     assert beside_words.shape[1] >= axes.shape[1]
-    assert _axes.pruning_axes(decaying[: n - 1], k=10, distance="l2") is None
-    assert _axes.pruning_axes(np.ones((n, 64)), k=10, distance="l2") is None
+    assert _screening.pruning_axes(decaying[: n - 1], k=10, distance="l2") is None
+    assert _screening.pruning_axes(np.ones((n, 64)), k=10, distance="l2") is None
 
 
 @pytest.mark.parametrize("distance", ["l2", "ip"])
 def test_the_backend_prunes_and_loses_nothing(distance, rng):
-    n = _axes.FEWEST_SAMPLES + 5
+    n = _screening.FEWEST_SAMPLES + 5
     X = (rng.standard_normal((n, 32)) * np.arange(1, 33) ** -1.5 + 0.1).astype(np.float32)
     X[5000:5040] = X[7]
     graph = native(n_threads=2).knn_exact(X, k=9, distance=distance)

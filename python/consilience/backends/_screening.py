@@ -31,6 +31,8 @@ ALL_AXES_FEATURES = 384
 LONGEST_WORDS = 46_000
 # Below, rounding rows costs what it saves (bench/ladder/knn_exact.md).
 FEWEST_ROUNDED = 4096
+# Sums of their products fit into 32 bits up to here.
+MOST_ROUNDED_FEATURES = 65_536
 # How many rows besides the k nearest words may leave to be judged in float64.
 MOST_UNTOLD = 32
 
@@ -73,7 +75,7 @@ def words_tell(X: Any, *, k: int, distance: str) -> bool:
     They do not where neighbours are far closer to each other than to the mean of all rows.
     """
     n_samples, n_features = X.shape
-    if n_samples < FEWEST_ROUNDED:
+    if n_samples < FEWEST_ROUNDED or n_features > MOST_ROUNDED_FEATURES:
         return False
     chosen = np.random.default_rng(0).choice(n_samples, FEWEST_ROUNDED // 4, replace=False)
     rows = X[chosen].astype(np.float64)
