@@ -13,8 +13,8 @@ from typing import Any, Self
 import numpy as np
 
 from consilience import _core
-from consilience.backends._screening import pruning_axes, rest_axes, words_tell
 from consilience.backends._recall import SAMPLED_ROWS, certified
+from consilience.backends._screening import pruning_axes, rest_axes, words_tell
 from consilience.backends.base import Channel, PairTable, sampled_pairs
 from consilience.terms import (
     Floats,
