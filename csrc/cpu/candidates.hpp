@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -46,7 +47,8 @@ class CandidateLists {
     return capacity(k) * index_t{sizeof(float) + sizeof(std::int32_t)} + 21;
   }
 
-  static index_t capacity(index_t k) { return k + std::max<index_t>(k, 64); }
+  // With room for a row of a micro-tile beyond the last limit.
+  static index_t capacity(index_t k) { return k + std::max<index_t>(k, 64) + kMostCols; }
 
   // A candidate with a larger lower bound than this cannot be among the k nearest of the row. The
   // array is longer than the rows, so that whole vectors of it may be read.
@@ -64,7 +66,50 @@ class CandidateLists {
     lowers_[at] = lower;
     indices_[at] = static_cast<std::int32_t>(j);
     counts_[row] += !(lower > thresholds_[row]);
-    if (counts_[row] == limits_[row]) make_room(row, judge);
+    if (counts_[row] >= limits_[row]) make_room(row, judge);
+  }
+
+  // The samples of some columns, those whose bit is set, to one row: their lower bounds are
+  // offsets - products. The same as to offer each, with what belongs to the row at hand.
+  template <class Judge>
+  void offer_row(index_t row, index_t col_start, std::uint64_t mask, const float* offsets,
+                 const float* products, const Judge& judge) {
+    index_t count = counts_[row];
+    const float threshold = thresholds_[row];
+    float* lowers = lowers_.get() + row * capacity_;
+    std::int32_t* indices = indices_.get() + row * capacity_;
+    for (; mask != 0; mask &= mask - 1) {
+      const int c = std::countr_zero(mask);
+      const float lower = offsets[c] - products[c];
+      lowers[count] = lower;
+      indices[count] = static_cast<std::int32_t>(col_start + c);
+      count += !(lower > threshold);
+    }
+    counts_[row] = static_cast<std::int32_t>(count);
+    if (count >= limits_[row]) make_room(row, judge);
+  }
+
+  // And sample i to those columns, rows of their own.
+  template <class JudgeOf>
+  void offer_to_columns(index_t col_start, index_t i, std::uint64_t mask, float offset,
+                        const float* products, JudgeOf&& judge_of) {
+    const index_t capacity = capacity_;
+    float* lowers = lowers_.get() + col_start * capacity;
+    std::int32_t* indices = indices_.get() + col_start * capacity;
+    std::int32_t* counts = counts_.data() + col_start;
+    const std::int32_t* limits = limits_.data() + col_start;
+    const float* thresholds = thresholds_.data() + col_start;
+    for (; mask != 0; mask &= mask - 1) {
+      const int c = std::countr_zero(mask);
+      const float lower = offset - products[c];
+      const std::int32_t count = counts[c];
+      const index_t at = c * capacity + count;
+      lowers[at] = lower;
+      indices[at] = static_cast<std::int32_t>(i);
+      const std::int32_t next = count + !(lower > thresholds[c]);
+      counts[c] = next;
+      if (next >= limits[c]) make_room(col_start + c, judge_of(col_start + c));
+    }
   }
 
   // The k nearest of rows [start, stop), nearest first, to `take(row, k of them)`; judge_of(row),
@@ -81,8 +126,9 @@ class CandidateLists {
       for (const KeysWanted& some : wanted) total += some.count;
       keys.resize(total);
       total = 0;
-      for (KeysWanted& some : wanted)
+      for (KeysWanted& some : wanted) {
         some.keys = keys.data() + std::exchange(total, total + some.count);
+      }
       fill(wanted);
       evaluated += total;
       for (const KeysWanted& some : wanted) {
@@ -155,11 +201,11 @@ class CandidateLists {
       if (counts_[row] < limits_[row]) return;
     }
     narrow(row, judge, k_ + k_ / 16);
-    const index_t room = limits_[row] - k_;
-    if (counts_[row] <= k_ + room / 2) return;
-    if (limits_[row] < capacity_) {
-      limits_[row] = static_cast<std::int32_t>(std::min(capacity_, k_ + 2 * room));
-      return;
+    if (counts_[row] <= (k_ + limits_[row]) / 2) return;
+    const index_t last = capacity_ - kMostCols;
+    while (limits_[row] < last) {
+      limits_[row] = static_cast<std::int32_t>(std::min(last, 2 * limits_[row] - k_));
+      if (counts_[row] < limits_[row]) return;
     }
     const auto& nearest = judge_all(row, judge);
     for (index_t s = 0; s < k_; ++s) {

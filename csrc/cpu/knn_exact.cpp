@@ -272,11 +272,19 @@ class Search {
         finish_products(i, t.col_start, mask, row, both);
         continue;
       }
-      for (std::uint64_t left = mask; left != 0; left &= left - 1) {
-        const int c = std::countr_zero(left);
-        offer(i, t.col_start + c, row[c], both);
-      }
+      offer_row(i, t.col_start, mask, row, both);
     }
+  }
+
+  void offer_row(index_t list, index_t col_start, std::uint64_t mask, const float* products,
+                 bool both) {
+    const index_t i = position(list);
+    const float* lower = selection_.lower.data();
+    if (i >= col_start && i < col_start + kMostCols) mask &= ~(std::uint64_t{1} << (i - col_start));
+    lists_.offer_row(list, col_start, mask, lower + col_start, products, judge(i));
+    if (!both) return;
+    lists_.offer_to_columns(col_start, i, mask, lower[i], products,
+                            [&](index_t j) { return judge(j); });
   }
 
   // The products of whole rows, of those that a prefix leaves: few of them are offered.
