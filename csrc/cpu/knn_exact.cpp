@@ -10,6 +10,7 @@
 #include <limits>
 #include <memory>
 #include <numeric>
+#include <random>
 #include <vector>
 
 #include "cpu/candidates.hpp"
@@ -18,12 +19,26 @@
 #include "cpu/panels.hpp"
 #include "cpu/prefix.hpp"
 #include "cpu/selection.hpp"
+#include "cpu/shared_keys.hpp"
 #include "cpu/tournament.hpp"
 #include "cpu/word_kernel.hpp"
 #include "cpu/word_panels.hpp"
 
 namespace consilience {
 namespace {
+
+constexpr index_t kLeastGuessed = 128;
+
+// The same for the same n, on any platform.
+std::vector<index_t> order_of_chance(index_t n) {
+  std::vector<index_t> order(n);
+  std::iota(order.begin(), order.end(), index_t{0});
+  std::mt19937_64 bits(static_cast<std::uint64_t>(n));
+  for (index_t i = n - 1; i > 0; --i) {
+    std::swap(order[i], order[static_cast<index_t>(bits() % static_cast<std::uint64_t>(i + 1))]);
+  }
+  return order;
+}
 
 // The float64 side of the search, for one row.
 struct Judge {
@@ -37,6 +52,7 @@ struct Judge {
   float width(index_t j) const { return selection.width[j]; }
   void prefetch(index_t j) const { prefetch_row(X, order[j]); }
   index_t id(index_t j) const { return order[j]; }
+  index_t sample() const { return order[i]; }
   float slack() const { return selection.slack[i]; }
 
   const double* row() const {
@@ -70,7 +86,8 @@ class Search {
         run_(run),
         block_(std::max<index_t>(1, options.tile / kernel_.cols) * kernel_.cols),
         order_(X.n_samples),
-        lists_(options.rows ? options.n_rows : X.n_samples, options.k) {
+        lists_(options.rows ? options.n_rows : X.n_samples, options.k,
+               guesses() ? X.n_samples - 1 : 0) {
     Centered<float> set = centered<float>(X, run);
     std::iota(order_.begin(), order_.end(), index_t{0});
     Prefix prefix{};
@@ -79,6 +96,9 @@ class Search {
       order_ = tree_order(prefix, kernel_.cols, block_);
       set = reordered(set, order_, run);
       prefix = reordered(prefix, order_);
+    } else if (guesses()) {
+      order_ = order_of_chance(n());
+      set = reordered(set, order_, run);
     }
     for (index_t i = 0; i < n(); ++i) {
       if (row_of(order_[i]) >= 0) wanted_.push_back(i);
@@ -132,21 +152,28 @@ class Search {
 
   index_t n_lists() const { return static_cast<index_t>(wanted_.size()); }
 
-  // Writes the neighbours of one list, and returns how many float64 distances it took.
-  index_t finish(index_t list, index_t* indices, double* distances) {
-    const index_t i = wanted_[list], k = options_.k;
-    const index_t row = row_of(order_[i]) * k;
-    const index_t evaluated = lists_.finish(list, judge(i), indices + row, distances + row);
-    if (options_.distance == Distance::l2) {
-      for (index_t s = row; s < row + k; ++s) distances[s] = std::sqrt(distances[s]);
-    }
-    return evaluated;
+  // Writes the neighbours of some lists, and returns how many float64 distances it took.
+  index_t finish(index_t start, index_t stop, index_t* indices, double* distances) {
+    const bool ip = options_.distance == Distance::ip;
+    thread_local SharedKeys shared;
+    return lists_.finish(
+        start, stop, [&](index_t list) { return judge(wanted_[list]); },
+        [&](const std::vector<KeysWanted>& wanted) { shared.fill(X_, ip, wanted); },
+        [&](index_t list, const KeyedSample* nearest) {
+          const index_t row = row_of(order_[wanted_[list]]) * options_.k;
+          for (index_t s = 0; s < options_.k; ++s) {
+            indices[row + s] = nearest[s].sample;
+            distances[row + s] = ip ? nearest[s].key : std::sqrt(nearest[s].key);
+          }
+        });
   }
 
  private:
   index_t n() const { return X_.n_samples; }
   bool all_wanted() const { return n_lists() == n(); }
   bool pruned() const { return options_.n_axes > 0; }
+  // Few neighbours soon make their own threshold, and along axes near rows come first.
+  bool guesses() const { return options_.k >= kLeastGuessed && !pruned(); }
 
   // Which row of the answer a sample has, or -1.
   index_t row_of(index_t sample) const {
@@ -258,15 +285,24 @@ class Search {
         finish_products(i, t.col_start, to_row | to_columns, row, step, both);
         continue;
       }
-      for (std::uint64_t left = to_row; left != 0; left &= left - 1) {
-        const int c = std::countr_zero(left);
-        offer(i, t.col_start + c, step * row[c]);
-      }
-      for (std::uint64_t left = to_columns; left != 0; left &= left - 1) {
-        const int c = std::countr_zero(left);
-        offer_back(i, t.col_start + c, step * row[c]);
-      }
+      offer_row(i, t.col_start, to_row, to_columns, row, step);
     }
+  }
+
+  // Products in steps of the row.
+  void offer_row(index_t list, index_t col_start, std::uint64_t to_row, std::uint64_t to_columns,
+                 const float* products, float step) {
+    const index_t i = position(list);
+    const float* lower = selection_.lower.data();
+    if (i >= col_start && i < col_start + kMostCols) {
+      const std::uint64_t others = ~(std::uint64_t{1} << (i - col_start));
+      to_row &= others;
+      to_columns &= others;
+    }
+    lists_.offer_row(list, col_start, to_row, lower + col_start, products, step, judge(i));
+    if (to_columns == 0) return;
+    lists_.offer_to_columns(col_start, i, to_columns, lower[i], products, step,
+                            [&](index_t j) { return judge(j); });
   }
 
   bool reached(const TileRange& t, const MicroBounds& bounds, float* products,
@@ -365,13 +401,14 @@ index_t knn_exact(const Embedding& X, const KnnExactOptions& options, const Run&
   Search search(X, options, run);
   search.run();
 
-  constexpr index_t kRowsPerTask = 64;
-  std::vector<index_t> evaluated((search.n_lists() + kRowsPerTask - 1) / kRowsPerTask, 0);
+  constexpr index_t kMostRowsPerTask = 64;
+  const index_t rows_per_task =
+      std::clamp<index_t>(SharedKeys::kKeys / options.k, 1, kMostRowsPerTask);
+  std::vector<index_t> evaluated((search.n_lists() + rows_per_task - 1) / rows_per_task, 0);
   parallel_for(static_cast<index_t>(evaluated.size()), run, [&](index_t task, int) {
-    const index_t stop = std::min(search.n_lists(), (task + 1) * kRowsPerTask);
-    for (index_t list = task * kRowsPerTask; list < stop; ++list) {
-      evaluated[task] += search.finish(list, indices, distances);
-    }
+    const index_t start = task * rows_per_task;
+    const index_t stop = std::min(search.n_lists(), start + rows_per_task);
+    evaluated[task] = search.finish(start, stop, indices, distances);
   });
   return std::accumulate(evaluated.begin(), evaluated.end(), index_t{0});
 }

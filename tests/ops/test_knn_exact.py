@@ -354,3 +354,37 @@ def test_the_backend_prunes_and_loses_nothing(distance, rng):
         key = ((wide - wide[i]) ** 2).sum(axis=1) if distance == "l2" else -(wide @ wide[i])
         key[i] = np.inf
         assert_array_equal(graph.indices[i], np.argsort(key, kind="stable")[:9])
+
+
+def blobs(n, d, rng):
+    return rng.standard_normal((10, d))[np.arange(n) * 10 // n] * 30 + rng.standard_normal((n, d))
+
+
+@pytest.mark.parametrize("distance", ["l2", "ip"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda rng: rng.standard_normal((1499, 37)),
+        lambda rng: blobs(1499, 9, rng),
+        lambda rng: 1e4 + rng.standard_normal((1499, 5)),
+        lambda rng: rng.integers(0, 3, (1499, 4)),
+        lambda rng: np.repeat(rng.standard_normal((30, 6)), 50, axis=0),
+    ],
+    ids=["normal", "sorted clusters", "offset", "ties", "duplicates"],
+)
+def test_large_lists_are_exact_too(make, dtype, distance, rng):
+    X = np.ascontiguousarray(make(rng), dtype)
+    D = dense(X, distance)
+    for k in (128, 400, len(X) - 1):
+        graph = native().knn_exact(X, k=k, distance=distance)
+        expected = np.argsort(D, axis=1, kind="stable")[:, :k]
+        found = np.take_along_axis(D, np.asarray(graph.indices), axis=1)
+        assert_allclose(graph.distances, found, rtol=1e-12, atol=1e-12)
+        assert_allclose(found, np.take_along_axis(D, expected, axis=1), rtol=1e-12, atol=1e-12)
+        order = np.lexsort((graph.indices, graph.distances), axis=1)
+        assert (order == np.arange(k)).all()
+        for more in (native(n_threads=3, tile=1), native(tile=96)):
+            other = more.knn_exact(X, k=k, distance=distance)
+            assert_array_equal(other.indices, graph.indices)
+            assert_array_equal(other.distances, graph.distances)
