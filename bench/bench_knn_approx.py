@@ -19,7 +19,7 @@ D, K = 256, 25
 # 16 latent directions and noise; independent features of one size, and of decaying ones.
 KINDS = ("latent", "flat", "decaying")
 SIZES = (50_000, 100_000)
-EFFORTS = (4, 6, 8)
+EFFORTS = (4, 6, 8, 10)
 pytestmark = [pytest.mark.parametrize("n", SIZES), pytest.mark.parametrize("kind", KINDS)]
 
 

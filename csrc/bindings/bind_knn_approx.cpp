@@ -9,7 +9,7 @@ void bind_knn_approx(py::module_& m) {
   m.def(
       "knn_approx",
       [](const py::array& X, index_t k, const std::string& distance, std::uint64_t seed,
-         index_t cell, index_t fanout, int n_threads) {
+         index_t cell, index_t fanout, double step, int n_threads) {
         require_blas();
         const Embedding set = embedding(X, "X");
         require(k >= 1 && k < set.n_samples, "`k` must be in [1, n_samples)");
@@ -17,8 +17,10 @@ void bind_knn_approx(py::module_& m) {
         require(distance == "l2" || distance == "ip", "`distance` must be 'l2' or 'ip'");
         require(1 <= fanout && fanout <= set.n_samples, "`fanout` must be in [1, n_samples]");
         require(fanout <= cell, "`cell` must be at least `fanout`");
-        const KnnApproxOptions options{k, distance == "l2" ? Distance::l2 : Distance::ip, seed,
-                                       cell, fanout};
+        require(step == 0.0 || (step > 0.0 && set.n_features <= kMostCoarseFeatures),
+                "`step` must be 0, or positive and n_features at most 65,536");
+        const KnnApproxOptions options{
+            k, distance == "l2" ? Distance::l2 : Distance::ip, seed, cell, fanout, step};
         const Run run = run_on(n_threads);
         IndexMatrix indices({set.n_samples, k});
         Matrix distances({set.n_samples, k});
@@ -31,7 +33,7 @@ void bind_knn_approx(py::module_& m) {
         return py::make_tuple(indices, distances);
       },
       "X"_a.noconvert(), py::kw_only(), "k"_a, "distance"_a, "seed"_a, "cell"_a, "fanout"_a,
-      "n_threads"_a);
+      "step"_a, "n_threads"_a);
   m.def(
       "knn_approx_bytes",
       [](index_t n_samples, index_t n_features, index_t k, index_t cell, index_t fanout,
@@ -40,6 +42,7 @@ void bind_knn_approx(py::module_& m) {
         return knn_approx_bytes(n_samples, n_features, options, n_threads);
       },
       "n_samples"_a, "n_features"_a, "k"_a, "cell"_a, "fanout"_a, "n_threads"_a);
+  m.def("fast_bytes", &fast_bytes);
 }
 
 }  // namespace consilience

@@ -93,14 +93,65 @@ namespace avx512 {
 #undef NEGATIVE
 }  // namespace avx512
 #pragma GCC pop_options
+
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,avx512vnni,avx2,fma")
+namespace avx512 {
+bool vnni_reached(const float* left, const float* right, index_t depth,
+                  const std::int32_t* left_sums, const MicroBounds& bounds, float* products,
+                  std::uint64_t* masks) {
+  constexpr int kRows = 8, kVectors = 3;
+  // The instruction multiplies signed bytes by unsigned ones, which are 128 too many.
+  const __m512i flip = _mm512_set1_epi8(-128);
+  __m512i totals[kRows][kVectors];
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) totals[i][v] = _mm512_set1_epi32(-128 * left_sums[i]);
+  }
+  for (index_t f = 0; f < depth; ++f, left += kCols, right += kCols) {
+    __m512i columns[kVectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      columns[v] = _mm512_xor_si512(_mm512_loadu_si512(right + 16 * v), flip);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+      std::int32_t four;
+      std::memcpy(&four, left + i, sizeof(four));
+      const __m512i row = _mm512_set1_epi32(four);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) {
+        // Written out: around the intrinsic GCC 12 moves every sum to and from memory.
+        asm("vpdpbusd %2, %1, %0" : "+v"(totals[i][v]) : "v"(columns[v]), "v"(row));
+      }
+    }
+  }
+  Vector sums[kRows][kVectors];
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      sums[i][v] = __builtin_convertvector((Counts)totals[i][v], Vector);
+    }
+  }
+  if (!compare(sums, bounds, masks)) return false;
+  for (int i = 0; i < kRows; ++i) std::memcpy(products + i * kCols, sums[i], sizeof(sums[i]));
+  return true;
+}
+}  // namespace avx512
+#pragma GCC pop_options
 #endif
 
 MicroKernel choose() {
 #ifdef CONSILIENCE_X86_KERNELS
   if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
+    const bool vnni = __builtin_cpu_supports("avx512vnni");
     return {8,
             48,
             avx512::reached,
+            vnni ? avx512::vnni_reached : avx512::bytes_reached,
+            vnni,
             avx512::multiply,
             avx512::count,
             avx512::joint_reached,
@@ -111,6 +162,8 @@ MicroKernel choose() {
     return {4,
             24,
             haswell::reached,
+            haswell::bytes_reached,
+            false,
             haswell::multiply,
             haswell::count,
             haswell::joint_reached,
@@ -121,6 +174,8 @@ MicroKernel choose() {
   return {4,
           8,
           baseline::reached,
+          baseline::bytes_reached,
+          false,
           baseline::multiply,
           baseline::count,
           baseline::joint_reached,

@@ -39,6 +39,12 @@ struct MicroKernel {
   int rows, cols;
   bool (*reached)(const float* left, const float* right, index_t depth, const MicroBounds& bounds,
                   float* products, std::uint64_t* masks);
+  // The same of signed bytes, four features in the place of a float (see CoarseRows): depth is a
+  // quarter, left_sums are those of the rows' bytes.
+  bool (*bytes_reached)(const float* left, const float* right, index_t depth,
+                        const std::int32_t* left_sums, const MicroBounds& bounds, float* products,
+                        std::uint64_t* masks);
+  bool fast_bytes;  // faster than floats
   // products (rows, cols), `ld` apart, = or += the product over some of the features.
   void (*multiply)(const float* left, const float* right, index_t depth, bool add, float* products,
                    index_t ld);

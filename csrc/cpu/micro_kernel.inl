@@ -119,6 +119,26 @@ static bool reached(const float* left, const float* right, index_t depth, const 
   return true;
 }
 
+// Any processor, four features of one byte where a float has its place.
+static bool bytes_reached(const float* left, const float* right, index_t depth, const std::int32_t*,
+                          const MicroBounds& bounds, float* products, std::uint64_t* masks) {
+  Vector sums[ROWS][VECTORS];
+  for (int i = 0; i < ROWS; ++i) {
+    for (int j = 0; j < kCols; ++j) {
+      std::int32_t sum = 0;
+      for (index_t f = 0; f < depth; ++f) {
+        std::int8_t of_row[4], of_column[4];
+        std::memcpy(of_row, left + f * kCols + i, 4);
+        std::memcpy(of_column, right + f * kCols + j, 4);
+        for (int b = 0; b < 4; ++b) sum += of_row[b] * of_column[b];
+      }
+      products[i * kCols + j] = static_cast<float>(sum);
+    }
+    std::memcpy(sums[i], products + i * kCols, sizeof(sums[i]));
+  }
+  return compare(sums, bounds, masks);
+}
+
 static bool joint_reached(const float* a, const float* b, const MicroBounds& bounds,
                           std::uint64_t* masks) {
   Vector sums[ROWS][VECTORS];

@@ -8,8 +8,35 @@
 #include <vector>
 
 #include "common/types.hpp"
+#include "cpu/exact.hpp"
 
 namespace consilience {
+
+// The nearest of those that one row met, in no order, and some more.
+class Near {
+ public:
+  explicit Near(index_t length) : length_(length), keys_(2 * length), indices_(2 * length) {}
+
+  static index_t bytes(index_t length) { return 16 * length + 80; }
+
+  index_t count() const { return count_; }
+  float key(index_t s) const { return keys_[s]; }
+  std::int32_t index(index_t s) const { return indices_[s]; }
+  void clear() { count_ = 0; }
+  // Whether it is full.
+  bool add(float key, std::int32_t j) {
+    keys_[count_] = key;
+    indices_[count_] = j;
+    return ++count_ == 2 * length_;
+  }
+  // Leaves the nearest, when full. Whoever has a larger key than is returned is not among them.
+  float narrow();
+
+ private:
+  index_t length_, count_ = 0;
+  std::vector<float> keys_;
+  std::vector<std::int32_t> indices_;
+};
 
 // The nearest seen so far of many rows: each list holds the smallest offers by (key, index), none
 // twice. What a list holds in the end depends on who was offered, not on the order or the thread,
@@ -44,29 +71,12 @@ class NearestLists {
     return std::atomic_ref(const_cast<float&>(thresholds_[row])).load(std::memory_order_relaxed);
   }
 
-  // Returns the threshold after the offer.
-  float offer(index_t row, std::int32_t j, float key) {
-    while (locks_[row].test_and_set(std::memory_order_acquire)) {
+  void offer(index_t row, const Near& near);
+  void prefetch(index_t row) const {
+    for (index_t s = row * length_; s < (row + 1) * length_; s += 16) {
+      consilience::prefetch(keys_.data() + s);
+      consilience::prefetch(indices_.data() + s);
     }
-    float* keys = keys_.data() + row * length_;
-    std::int32_t* indices = indices_.data() + row * length_;
-    // Counting has no branch to guess wrongly.
-    std::int32_t smaller = 0;
-    for (index_t s = 0; s < length_; ++s) smaller += keys[s] < key;
-    index_t at = smaller;
-    while (at < length_ && keys[at] == key && indices[at] < j) ++at;
-    if (at < length_ && indices[at] != j) {
-      for (index_t s = length_ - 1; s > at; --s) {
-        keys[s] = keys[s - 1];
-        indices[s] = indices[s - 1];
-      }
-      keys[at] = key;
-      indices[at] = j;
-      std::atomic_ref(thresholds_[row]).store(keys[length_ - 1], std::memory_order_relaxed);
-    }
-    const float threshold = keys[length_ - 1];
-    locks_[row].clear(std::memory_order_release);
-    return threshold;
   }
 
  private:

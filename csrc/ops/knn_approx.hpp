@@ -11,7 +11,9 @@ struct KnnApproxOptions {
   Distance distance = Distance::l2;
   std::uint64_t seed = 0;
   index_t cell = 640;  // rows in a cell, on average
-  index_t fanout = 6;  // cells that a row is in
+  index_t fanout = 8;  // cells that a row is in
+  // If positive, rows meet rounded to bytes of so much a step, in the units of X.
+  double step = 0.0;
 };
 
 // k near other rows of each row, ordered by (distance, index), with distances as in knn_exact: most
@@ -21,7 +23,12 @@ struct KnnApproxOptions {
 void knn_approx(const Embedding& X, const KnnApproxOptions& options, const Run& run,
                 index_t* indices, double* distances);
 
+constexpr index_t kMostCoarseFeatures = 65'536;  // whose products of bytes are summed in 32 bits
+
 index_t knn_approx_bytes(index_t n_samples, index_t n_features, const KnnApproxOptions& options,
                          int n_threads);
+
+// Whether this processor multiplies bytes faster than floats.
+bool fast_bytes();
 
 }  // namespace consilience

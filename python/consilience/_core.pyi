@@ -26,11 +26,20 @@ def knn_exact(
 def fast_words() -> bool: ...
 def knn_exact_bytes(n_samples: int, n_features: int, n_axes: int, n_rows: int, k: int) -> int: ...
 def knn_approx(
-    X: _Set, *, k: int, distance: str, seed: int, cell: int, fanout: int, n_threads: int
+    X: _Set,
+    *,
+    k: int,
+    distance: str,
+    seed: int,
+    cell: int,
+    fanout: int,
+    step: float,
+    n_threads: int,
 ) -> tuple[_Indices, _Floats]: ...
 def knn_approx_bytes(
     n_samples: int, n_features: int, k: int, cell: int, fanout: int, n_threads: int
 ) -> int: ...
+def fast_bytes() -> bool: ...
 def pair_terms(
     sets: Sequence[_Set],
     *,

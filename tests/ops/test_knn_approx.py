@@ -4,6 +4,7 @@ from numpy.testing import assert_array_equal
 
 from consilience import _core
 from consilience.backends import native as native_backend
+from consilience.backends._coarse import coarse_step
 from consilience.backends._recall import hit_counts
 from consilience.backends.array import ArrayBackend
 from consilience.terms import Graph, Recall
@@ -164,12 +165,13 @@ def test_half_of_all_rows_equal(small, rng):
     assert (graph.distances[::2] == 0.0).all()
 
 
-def test_a_row_that_met_too_few_meets_all(rng):
+@pytest.mark.parametrize("step", [0.0, 0.02])
+def test_a_row_that_met_too_few_meets_all(step, rng):
     # Cells of one pivot each row, and hardly a row per cell.
     X = rng.standard_normal((301, 5)).astype(np.float32)
     X[17] = 40.0
     indices, distances = _core.knn_approx(
-        X, k=20, distance="l2", seed=0, cell=1, fanout=1, n_threads=2
+        X, k=20, distance="l2", seed=0, cell=1, fanout=1, step=step, n_threads=2
     )
     assert_valid(X, Graph(indices, distances))
     assert_array_equal(indices[17], np.argsort(keys(X, 17, "l2"), kind="stable")[:20])
@@ -185,10 +187,11 @@ def test_a_row_that_met_too_few_meets_all(rng):
         (333, 2, 1, 9, 9),
     ],
 )
-def test_odd_sizes(n, d, k, cell, fanout, rng):
+@pytest.mark.parametrize("step", [0.0, 0.02])
+def test_odd_sizes(n, d, k, cell, fanout, step, rng):
     X = rng.standard_normal((n, d))
     indices, distances = _core.knn_approx(
-        X, k=k, distance="l2", seed=1, cell=cell, fanout=fanout, n_threads=3
+        X, k=k, distance="l2", seed=1, cell=cell, fanout=fanout, step=step, n_threads=3
     )
     assert_valid(X, Graph(indices, distances))
 
@@ -196,11 +199,64 @@ def test_odd_sizes(n, d, k, cell, fanout, rng):
 def test_one_cell_of_all_rows_is_exact(rng):
     X = rng.standard_normal((600, 11)).astype(np.float32)
     indices, distances = _core.knn_approx(
-        X, k=13, distance="l2", seed=0, cell=600, fanout=1, n_threads=1
+        X, k=13, distance="l2", seed=0, cell=600, fanout=1, step=0.0, n_threads=1
     )
     exact = native().knn_exact(X, k=13, distance="l2")
     assert_array_equal(indices, exact.indices)
     assert_array_equal(distances, exact.distances)
+
+
+def sample_step(X, k, distance):
+    """What the backend would round to."""
+    rows = np.arange(0, len(X), 7)
+    near = native().knn_exact(X, k=max(k, 8), distance=distance, rows=rows).distances
+    return coarse_step(X[rows], near, k, distance)
+
+
+# Whatever this processor is fast at.
+@pytest.mark.parametrize("distance", ["l2", "ip"])
+@pytest.mark.parametrize("kind", ["clusters", "decaying", "latent", "offset", "sphere"])
+def test_bytes_find_what_floats_find(kind, distance, rng):
+    X = kinds(rng)[kind].astype(np.float32)
+    if kind == "offset" and distance == "ip":
+        X -= 9_990.0
+    step = sample_step(X, 12, distance)
+    if kind == "clusters" and distance == "ip":
+        assert step == 0.0  # all rows of a cluster have about the same products with another
+        return
+    assert step > 0.0
+    options = {"k": 12, "distance": distance, "seed": 0, "cell": 96, "fanout": 6, "n_threads": 1}
+    floats = Graph(*_core.knn_approx(X, step=0.0, **options))
+    found = Graph(*_core.knn_approx(X, step=step, **options))
+    assert_valid(X, found, distance)
+    assert true_recall(X, found, distance) > true_recall(X, floats, distance) - 0.01
+    for n_threads in (2, 5):
+        again = _core.knn_approx(X, step=step, **(options | {"n_threads": n_threads}))
+        assert_array_equal(again[0], found.indices)
+        assert_array_equal(again[1], found.distances)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 5, 64, 67, 200])
+def test_bytes_of_any_number_of_features(d, rng):
+    X = rng.standard_normal((401, d))
+    step = min(6.0 / np.sqrt(d), 1.0) * np.linalg.norm(X, axis=1).max() / 127
+    exact = native().knn_exact(X, k=20, distance="l2")
+    _, distances = _core.knn_approx(
+        X, k=20, distance="l2", seed=0, cell=401, fanout=1, step=step, n_threads=2
+    )
+    assert (distances <= exact.distances * (1 + 1e-12)).mean() > (0.99 if d > 2 else 0.9)
+
+
+@pytest.mark.parametrize("distance", ["l2", "ip"])
+def test_rows_that_bytes_cannot_tell_apart_stay_floats(distance, rng):
+    X = rng.standard_normal((20, 31))[rng.integers(0, 20, N)]
+    X = (X + 1e-4 * rng.standard_normal((N, 31))).astype(np.float32)
+    assert sample_step(X, 12, distance) == 0.0
+
+
+def test_no_step_where_there_is_nothing_to_tell():
+    assert coarse_step(np.ones((30, 4)), np.zeros((30, 8)), 5, "l2") == 0.0
+    assert coarse_step(np.ones((9, 65_537), np.float32), np.ones((9, 8)), 5, "l2") == 0.0
 
 
 @pytest.mark.parametrize("distance", ["l2", "ip"])
@@ -242,16 +298,18 @@ def test_bad_input_raises(small, rng):
     with pytest.raises(MemoryError, match=r"knn_approx needs .* MiB at least.*raise `max_memory`"):
         native(max_memory=1000).knn_approx(X, k=3, distance="l2")
     good = {"k": 3, "distance": "l2", "seed": 0, "cell": 20, "fanout": 2, "n_threads": 1}
-    for wrong in ({"k": 0}, {"k": N}, {"distance": "cosine"}, {"fanout": 0}, {"cell": 1}):
-        with pytest.raises(ValueError, match=f"`{next(iter(wrong))}`"):
-            _core.knn_approx(X, **(good | wrong))
+    good |= {"step": 0.0}
+    bad = {"k": 0, "distance": "cosine", "fanout": 0, "cell": 1, "step": -1.0}
+    for name, value in [*bad.items(), ("k", N), ("step", np.nan)]:
+        with pytest.raises(ValueError, match=f"`{name}`"):
+            _core.knn_approx(X, **(good | {name: value}))
 
 
 def test_memory_grows_with_n_alone():
     def needed(n):
         return _core.knn_approx_bytes(n, 256, k=25, cell=640, fanout=4, n_threads=1)
 
-    assert needed(200_000) - needed(100_000) < 100_000 * 2048 + (1 << 20)
+    assert needed(200_000) - needed(100_000) < 100_000 * 2700 + (1 << 20)
     assert needed(100_000) < 256 << 20
 
 

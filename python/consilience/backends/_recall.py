@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from consilience.terms import Floats, Graph, Indices, Recall
@@ -12,12 +10,16 @@ from consilience.terms import Floats, Graph, Indices, Recall
 SAMPLED_ROWS = 512
 
 
-def certified(graph: Graph, nearest: Callable[[Indices], Floats], seed: int) -> Graph:
-    """Return the graph with its recall; nearest(rows) are the true distances, (n_rows, k)."""
+def sampled_rows(n_samples: int, seed: int) -> Indices:
+    """Return the rows whose neighbours are looked up exactly."""
     # Not the draw that chose the pivots, which meet more rows than others do.
     rng = np.random.default_rng([seed, 1])
-    rows = np.sort(rng.choice(graph.n_samples, min(SAMPLED_ROWS, graph.n_samples), replace=False))
-    hits = hit_counts(graph.distances[rows], nearest(rows))
+    return np.sort(rng.choice(n_samples, min(SAMPLED_ROWS, n_samples), replace=False))
+
+
+def certified(graph: Graph, rows: Indices, true: Floats) -> Graph:
+    """Return the graph with its recall; `true` are the true distances of rows, (n_rows, k)."""
+    hits = hit_counts(graph.distances[rows], true)
     return Graph(graph.indices, graph.distances, graph.judged, Recall.from_hits(hits))
 
 

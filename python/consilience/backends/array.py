@@ -60,7 +60,7 @@ class ArrayBackend:
             n_all=None if rows is None else int(X.shape[0]),
         )
 
-    def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 6) -> Graph:
+    def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 8) -> Graph:
         # The reference approximates nothing.
         return self.knn_exact(X, k=k, distance=distance)
 

@@ -75,7 +75,7 @@ class Backend(Protocol):
     def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
         """Return the k nearest other rows of each row, or of `rows`, ascending."""
 
-    def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 6) -> Graph:
+    def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 8) -> Graph:
         """Return k near other rows of each row, and how many of the k nearest they are.
 
         `Graph.recall` is None where the search was exact. The one knob is `effort`, the groups of

@@ -13,7 +13,8 @@ from typing import Any, Self
 import numpy as np
 
 from consilience import _core
-from consilience.backends._recall import SAMPLED_ROWS, certified
+from consilience.backends._coarse import FEWEST_JUDGED, coarse_step
+from consilience.backends._recall import certified, sampled_rows
 from consilience.backends._screening import pruning_axes, rest_axes, words_tell
 from consilience.backends.base import Channel, PairTable, sampled_pairs
 from consilience.terms import (
@@ -42,7 +43,7 @@ PRUNED_ROWS = 1024
 # Below, exact search is as fast as an approximate one of useful recall (bench_knn_approx.py).
 FEWEST_APPROXIMATED = 16_384
 # Nor is it faster up to here where a 12th of the axes is enough to prune by.
-FEWEST_PRUNED_APPROXIMATED = 131_072
+FEWEST_PRUNED_APPROXIMATED = 65_536
 FEW_AXES = 1 / 12
 # Larger cells cost more than a row in more of them (bench/ladder/knn_approx.md).
 CELL_ROWS = 640
@@ -132,7 +133,7 @@ class NativeBackend:
             n_all=None if rows is None else len(X),
         )
 
-    def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 6) -> Graph:
+    def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 8) -> Graph:
         if effort < 1:
             raise ValueError(f"`effort` must be at least 1, got {effort}")
         cell = max(CELL_ROWS, 4 * k, effort)
@@ -143,17 +144,17 @@ class NativeBackend:
             axes = pruning_axes(X, k=k, distance=distance, words=words)
             if axes is not None and axes.shape[1] <= FEW_AXES * X.shape[1]:
                 return self._screened(axes, X, words=words, k=k, distance=distance)
+        rows = sampled_rows(len(X), seed)
+        judged = max(k, FEWEST_JUDGED)
         options = {"k": k, "cell": cell, "fanout": effort, "n_threads": self.n_threads}
         search = _core.knn_approx_bytes(len(X), X.shape[1], **options)
-        certificate = _core.knn_exact_bytes(len(X), X.shape[1], 0, SAMPLED_ROWS, k)
+        certificate = _core.knn_exact_bytes(len(X), X.shape[1], 0, len(rows), judged)
         self._check_memory("knn_approx", max(search, certificate))
+        true = self.knn_exact(X, k=judged, distance=distance, rows=rows).distances
+        step = coarse_step(X[rows], true, k, distance) if _core.fast_bytes() else 0.0
         with _one_blas_thread:
-            graph = Graph(*_core.knn_approx(X, distance=distance, seed=seed, **options))
-
-        def nearest(rows: Indices) -> Floats:
-            return self.knn_exact(X, k=k, distance=distance, rows=rows).distances
-
-        return certified(graph, nearest, seed)
+            found = _core.knn_approx(X, distance=distance, seed=seed, step=step, **options)
+        return certified(Graph(*found), rows, true[:, :k])
 
     def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
         widths: list[int] = [X.shape[1] for X in sets]
