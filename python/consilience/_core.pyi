@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 _Set = NDArray[np.float32] | NDArray[np.float64]
 _Floats = NDArray[np.float64]
 _Indices = NDArray[np.int64]
+_Splits = NDArray[np.uint32]
 
 def install_blas(sgemm: Any, dgemm: Any) -> None: ...
 def blas_installed() -> bool: ...
@@ -107,6 +108,24 @@ def overlap_terms(
 def lists_within(
     indices: _Indices, group: _Indices, *, k: int, rows: _Indices | None = None, n_threads: int
 ) -> _Indices: ...
+def members_within(
+    indices: _Indices, halves: _Splits, *, k: int, rows: _Indices | None = None, n_threads: int
+) -> _Splits: ...
+def overlap_within(
+    indices_x: _Indices,
+    indices_y: _Indices,
+    members_x: _Splits,
+    members_y: _Splits,
+    e: _Floats | None,
+    f: _Floats | None,
+    *,
+    n_splits: int,
+    n_samples: int | None = None,
+    n_threads: int,
+) -> _Floats: ...
+def nth_within(
+    values: _Floats, members: _Splits, *, order: int, n_splits: int, n_threads: int
+) -> _Floats: ...
 def list_terms(
     indices_x: _Indices,
     indices_y: _Indices,

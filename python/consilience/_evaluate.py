@@ -247,6 +247,16 @@ class Terms:
             ),
         )
 
+    def nearest(self, a: int, need: GraphNeed, orders: tuple[int, ...]) -> tuple[Floats, ...]:
+        """Return the distances of model a's rows to these neighbours, the first being 1."""
+        distances = self.graph(a, need).distances
+        return tuple(distances[:, order - 1] for order in orders)
+
+    def log_distances(self, a: int, need: GraphNeed) -> Floats:
+        """Return the sums of the logarithms of the distances to all k neighbours."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(self.graph(a, need).distances).sum(axis=1))
+
     def list_terms(self, a: int, b: int, need: GraphNeed, **wanted: bool) -> ListTerms:
         """Return comparisons of the ordered neighbour lists of a and b."""
         return self._once(  # type: ignore[no-any-return]

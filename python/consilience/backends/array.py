@@ -25,6 +25,7 @@ from consilience.terms import (
     MantelTerms,
     Moments,
     RankTerms,
+    Splits,
     require_whole,
 )
 
@@ -194,10 +195,49 @@ class ArrayBackend:
         return overlap, products
 
     def lists_within(self, graph: Graph, group: Indices, k: int) -> Indices:
-        group_of_row = group if graph.rows is None else group[graph.rows]
-        own = group[graph.indices] == group_of_row[:, None]
+        own = group[graph.indices] == group[_samples(graph)][:, None]
         order = np.argsort(~own, axis=1, kind="stable")[:, :k]
         return np.where(np.take_along_axis(own, order, axis=1), order, -1)
+
+    def members_within(self, graph: Graph, halves: Splits, k: int) -> Splits:
+        members = np.zeros(graph.indices.shape, np.uint32)
+        for t in range(32):
+            half = (halves >> np.uint32(t)) & np.uint32(1)
+            own = half[graph.indices] == half[_samples(graph)][:, None]
+            first = own & (np.cumsum(own, axis=1) <= k)
+            members |= first.astype(np.uint32) << np.uint32(t)
+        return members
+
+    def overlap_within(
+        self,
+        x: Graph,
+        y: Graph,
+        members: tuple[Splits, Splits],
+        e: Floats | None,
+        f: Floats | None,
+        n_splits: int,
+    ) -> Floats:
+        e = np.ones(x.indices.shape) if e is None else e
+        f = np.ones(y.indices.shape) if f is None else f
+        found = []
+        for t in range(n_splits):
+            sides = []
+            for graph, values, some in zip((x, y), (e, f), members, strict=True):
+                inside = (some >> np.uint32(t)) & np.uint32(1) > 0
+                rows = zip(graph.indices, values, inside, strict=True)
+                sides.append([dict(zip(j[m], v[m], strict=True)) for j, v, m in rows])
+            found.append(
+                [sum(a[j] * b[j] for j in b if j in a) for a, b in zip(*sides, strict=True)]
+            )
+        return np.array(found, dtype=np.float64)
+
+    def nth_within(self, values: Floats, members: Splits, order: int, n_splits: int) -> Floats:
+        found = []
+        for t in range(n_splits):
+            counts = np.cumsum((members >> np.uint32(t)) & np.uint32(1), axis=1)
+            place = np.minimum((counts < order).sum(axis=1), values.shape[1] - 1)
+            found.append(np.take_along_axis(values, place[:, None], axis=1)[:, 0])
+        return np.array(found)
 
     def list_terms(
         self, x: Graph, y: Graph, *, cycle: bool = False, lcs: bool = False, edit: bool = False
@@ -280,6 +320,11 @@ class ArrayBackend:
         n_rows = max(1, self.entries // (X.shape[0] * X.shape[1]))
         for first in range(start, stop, n_rows):
             yield first, min(stop, first + n_rows)
+
+
+def _samples(graph: Graph) -> Indices:
+    """Return which samples the lists are of."""
+    return np.arange(graph.n_samples) if graph.rows is None else graph.rows
 
 
 def _means(xp: Any, X: Any) -> Any:

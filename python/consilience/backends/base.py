@@ -21,6 +21,7 @@ from consilience.terms import (
     PairSums,
     RankTerms,
     Saved,
+    Splits,
 )
 
 
@@ -133,6 +134,33 @@ class Backend(Protocol):
         """Return where each list has its first k entries of its own group, or -1, (n, k).
 
         The lists may be of some rows.
+        """
+
+    def members_within(self, graph: Graph, halves: Splits, k: int) -> Splits:
+        """Return, for each entry, the splits in which it is among the first k of its own half.
+
+        halves : (n_samples,), bit t being the half that a sample is in under split t. As of all
+        that follows for several splits, the lists may be of some rows.
+        """
+
+    def overlap_within(
+        self,
+        x: Graph,
+        y: Graph,
+        members: tuple[Splits, Splits],
+        e: Floats | None,
+        f: Floats | None,
+        n_splits: int,
+    ) -> Floats:
+        """Return the products of `overlap_terms`, of the members under each split.
+
+        (n_splits, n_rows); the overlap itself where no values are given.
+        """
+
+    def nth_within(self, values: Floats, members: Splits, order: int, n_splits: int) -> Floats:
+        """Return the order-th (from 1) member's value under each split, (n_splits, n_rows).
+
+        The last value of the list where there are fewer members.
         """
 
     def list_terms(

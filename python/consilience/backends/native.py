@@ -26,6 +26,7 @@ from consilience.terms import (
     MantelTerms,
     Moments,
     RankTerms,
+    Splits,
     require_whole,
 )
 
@@ -275,6 +276,36 @@ class NativeBackend:
     def lists_within(self, graph: Graph, group: Indices, k: int) -> Indices:
         return _core.lists_within(
             graph.indices, group, k=k, rows=graph.rows, n_threads=self.n_threads
+        )
+
+    def members_within(self, graph: Graph, halves: Splits, k: int) -> Splits:
+        return _core.members_within(
+            graph.indices, halves, k=k, rows=graph.rows, n_threads=self.n_threads
+        )
+
+    def overlap_within(
+        self,
+        x: Graph,
+        y: Graph,
+        members: tuple[Splits, Splits],
+        e: Floats | None,
+        f: Floats | None,
+        n_splits: int,
+    ) -> Floats:
+        return _core.overlap_within(
+            x.indices,
+            y.indices,
+            *members,
+            e,
+            f,
+            n_splits=n_splits,
+            n_samples=x.n_samples,
+            n_threads=self.n_threads,
+        )
+
+    def nth_within(self, values: Floats, members: Splits, order: int, n_splits: int) -> Floats:
+        return _core.nth_within(
+            values, members, order=order, n_splits=n_splits, n_threads=self.n_threads
         )
 
     def list_terms(

@@ -17,7 +17,6 @@ from consilience.metrics._dimension import (
     ratios_of_two,
     twonn_fit,
     twonn_fit_influence,
-    usable_ratios,
 )
 from consilience.metrics._registry import Dependence, MetricSettings, Score, metric
 from consilience.needs import GraphNeed, JointNeed, View
@@ -92,12 +91,12 @@ class IdCorrelationSettings(MetricSettings):
 
 
 def _influence(nearest: Floats, name: str) -> Floats:
-    ratios, _ = ratios_of_two(nearest, name)
-    return filled(twonn_fit_influence(ratios, DISCARD), usable_ratios(nearest))
+    ratios, usable = ratios_of_two(nearest[:, 0], nearest[:, 1], name)
+    return filled(twonn_fit_influence(ratios, DISCARD), usable)
 
 
 def _dimension(nearest: Floats, name: str) -> float:
-    ratios, _ = ratios_of_two(nearest, name)
+    ratios, _ = ratios_of_two(nearest[:, 0], nearest[:, 1], name)
     return twonn_fit(ratios, DISCARD)
 
 

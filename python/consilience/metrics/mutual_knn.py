@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from consilience.terms import Floats, Indices
 @dataclass(frozen=True)
 class MutualKnn(GraphSettings):
     """Settings of `mutual_knn`."""
+
+    splits_at_once: ClassVar[bool] = True
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
