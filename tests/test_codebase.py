@@ -167,7 +167,7 @@ def test_the_module_declares_and_calls_every_binding(op):
 @pytest.mark.parametrize("stem", [s for s in STEMS if s.startswith("csrc/") and "ops" not in s])
 def test_no_binding_or_kernel_names_an_op_without_a_contract(stem):
     folder, _, name = stem.rpartition("/")
-    helpers = {"blas", "cells", "centered", "exact", "micro_kernel", "moment_kernel"}
+    helpers = {"blas", "cells", "centered", "exact", "list_filter", "micro_kernel", "moment_kernel"}
     helpers |= {"pair_functions", "prefix", "rank_rows", "rank_tiles"}
     helpers |= {"row_classes", "row_keys", "row_order", "smallest"}
     found = {p.stem for p in (ROOT / folder).glob(name.format("*"))}

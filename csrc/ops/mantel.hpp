@@ -1,5 +1,7 @@
 #pragma once
 
+#include <span>
+
 #include "common/parallel.hpp"
 #include "common/types.hpp"
 
@@ -17,10 +19,23 @@ struct MantelTerms {
 };
 MantelTerms mantel_terms(const NeighborLists& graph, const double* e, const Run& run);
 
-// T for given relabellings: draws[p] = sum over edges (i, j) of graph_x with (q(i), q(j)) an edge
-// of graph_y of e_ij f_{q(i) q(j)}, q = permutations row p. O(n k) a draw; nothing is rebuilt.
-void mantel_draws(const NeighborLists& graph_x, const NeighborLists& graph_y, const double* e,
-                  const double* f, const index_t* permutations, index_t n_draws, const Run& run,
-                  double* draws);
+// A graph with edge values, (n, k); null: 1.
+struct WeightedGraph {
+  NeighborLists lists;
+  const double* values;
+};
+
+// Which of several graphs.
+struct GraphPair {
+  index_t x, y;
+};
+
+// T for given relabellings, the same for all pairs of graphs: draws[pair, p] = sum over edges (i,
+// j) of x with (q(i), q(j)) an edge of y of e_ij f_{q(i) q(j)}, q = permutations row p. O(n k) a
+// draw; nothing is rebuilt, and a graph's edges are relabelled once for all its pairs.
+void mantel_draws(std::span<const WeightedGraph> graphs, std::span<const GraphPair> pairs,
+                  const index_t* permutations, index_t n_draws, const Run& run, double* draws);
+// Bytes it uses for so many pairs at most.
+index_t mantel_draws_bytes(index_t n_samples, index_t n_pairs);
 
 }  // namespace consilience

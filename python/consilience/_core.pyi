@@ -151,11 +151,11 @@ def mantel_terms(
     indices: _Indices, e: _Floats | None, *, n_threads: int
 ) -> tuple[float, float, float, float, float, float]: ...
 def mantel_draws(
-    indices_x: _Indices,
-    indices_y: _Indices,
-    e: _Floats | None,
-    f: _Floats | None,
+    indices: Sequence[_Indices],
+    values: Sequence[_Floats | None],
+    pairs: Sequence[tuple[int, int]],
     permutations: _Indices,
     *,
     n_threads: int,
 ) -> _Floats: ...
+def mantel_draws_bytes(n_samples: int, n_pairs: int) -> int: ...

@@ -272,6 +272,34 @@ class Terms:
             ("mantel", a, need), lambda: self.ops.mantel_terms(self.graph(a, graph), e)
         )
 
+    def mantel_draws(self, a: int, b: int, need: GraphNeed | EdgeNeed, orders: Indices) -> Floats:
+        """Return Σ over the edges that a's graph and b's, relabelled, share; for each of `orders`.
+
+        All pairs on that side of the diagonal are drawn when the first is asked for: scores that
+        have these draws are symmetric.
+        """
+        pairs = [
+            pair for pair in self.pairs if pair[0] != pair[1] and (pair[0] < pair[1]) == (a < b)
+        ]
+        if (a, b) not in pairs:
+            return np.asarray(self._mantel_draws([(a, b)], need, orders)[0])
+        made = self._once(("mantel draws", need, a < b), dict)
+        if made.get("orders") is not orders:
+            made.update(orders=orders, draws=self._mantel_draws(pairs, need, orders))
+        return made["draws"][pairs.index((a, b))]  # type: ignore[no-any-return]
+
+    def _mantel_draws(
+        self, pairs: Sequence[tuple[int, int]], need: GraphNeed | EdgeNeed, orders: Indices
+    ) -> Floats:
+        models = sorted({m for pair in pairs for m in pair})
+        graph = need.graph if isinstance(need, EdgeNeed) else need
+        return self.ops.mantel_draws(
+            [self.graph(m, graph) for m in models],
+            [self.edges(m, need) if isinstance(need, EdgeNeed) else None for m in models],
+            [(models.index(a), models.index(b)) for a, b in pairs],
+            orders,
+        )
+
     def moments(self, a: int, b: int, need: MomentNeed) -> CenteredMoments:
         """Return the cross-moment of a and b about their means."""
         made = self._once(("moments", need), lambda: self._all_moments(need))
@@ -424,6 +452,8 @@ class Terms:
 
     def block(self, a: int, need: Need) -> Block:
         """Return a term of model a among some samples, as the dense matrix it sums up."""
+        if isinstance(need, RankNeed):  # of all k
+            need = replace(need, graph=replace(need.graph, k=0))
         return self._once(("block", a, need), lambda: self._block(a, need))  # type: ignore[no-any-return]
 
     def _block(self, a: int, need: Need) -> Block:
@@ -432,11 +462,15 @@ class Terms:
             return Block(self.ranks(a, need).block)
         if isinstance(need, (GraphNeed, EdgeNeed)):
             graph = need.graph if isinstance(need, EdgeNeed) else need
-            lists = self.graph(a, graph).indices[chosen]
-            weights = self.edges(a, need)[chosen] if isinstance(need, EdgeNeed) else 1.0
-            rows = np.zeros((len(chosen), self.n_samples))
-            np.put_along_axis(rows, lists, weights, axis=1)
-            return Block(rows[:, chosen])
+            place = np.full(self.n_samples, -1)
+            place[chosen] = np.arange(len(chosen))
+            ends = place[self.graph(a, graph).indices[chosen]]
+            inside = ends >= 0
+            block = np.zeros((len(chosen), len(chosen)))
+            block[np.nonzero(inside)[0], ends[inside]] = (
+                self.edges(a, need)[chosen][inside] if isinstance(need, EdgeNeed) else 1.0
+            )
+            return Block(block)
         from consilience.backends._offsets import to_host
 
         X = to_host(self.values(a, need.view)[chosen, :]).astype(np.float64)

@@ -289,17 +289,23 @@ class ArrayBackend:
         )
 
     def mantel_draws(
-        self, x: Graph, y: Graph, e: Floats | None, f: Floats | None, permutations: Indices
+        self,
+        graphs: Sequence[Graph],
+        values: Sequence[Floats | None],
+        pairs: Sequence[tuple[int, int]],
+        permutations: Indices,
     ) -> Floats:
-        require_whole(x, y)
-        e = np.ones(x.indices.shape) if e is None else e
-        f = np.ones(y.indices.shape) if f is None else f
-        edges = _edge_dicts(y, f)
-        draws = np.zeros(len(permutations))
+        require_whole(*graphs)
+        edges = [
+            _edge_dicts(graph, np.ones(graph.indices.shape) if e is None else e)
+            for graph, e in zip(graphs, values, strict=True)
+        ]
+        draws = np.zeros((len(pairs), len(permutations)))
         for p, q in enumerate(permutations.tolist()):
-            for i, ends in enumerate(x.indices.tolist()):
-                target = edges[q[i]]
-                draws[p] += sum(e[i, s] * target.get(q[j], 0.0) for s, j in enumerate(ends))
+            for at, (x, y) in enumerate(pairs):
+                for i, row in enumerate(edges[x]):
+                    target = edges[y][q[i]]
+                    draws[at, p] += sum(e * target.get(q[j], 0.0) for j, e in row.items())
         return draws
 
     def pair_distances(self, X: Any, i: Indices, j: Indices) -> Floats:

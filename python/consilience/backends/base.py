@@ -175,9 +175,17 @@ class Backend(Protocol):
         """Return what permutation moments need to know of a graph."""
 
     def mantel_draws(
-        self, x: Graph, y: Graph, e: Floats | None, f: Floats | None, permutations: Indices
+        self,
+        graphs: Sequence[Graph],
+        values: Sequence[Floats | None],
+        pairs: Sequence[tuple[int, int]],
+        permutations: Indices,
     ) -> Floats:
-        """Return Σ e_ij f_q(i)q(j) over the edges that relabelled graphs share, per draw."""
+        """Return Σ e_ij f_q(i)q(j) over the edges that relabelled graphs share.
+
+        (n_pairs, n_draws), e and f being the values of the graphs of a pair, the same relabellings
+        for all pairs.
+        """
 
     def pair_distances(self, X: Any, i: Indices, j: Indices) -> Floats:
         """Return the Euclidean distances of the pairs (i, j), from differences."""

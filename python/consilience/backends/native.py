@@ -337,12 +337,29 @@ class NativeBackend:
         return MantelTerms(*_core.mantel_terms(graph.indices, e, n_threads=self.n_threads))
 
     def mantel_draws(
-        self, x: Graph, y: Graph, e: Floats | None, f: Floats | None, permutations: Indices
+        self,
+        graphs: Sequence[Graph],
+        values: Sequence[Floats | None],
+        pairs: Sequence[tuple[int, int]],
+        permutations: Indices,
     ) -> Floats:
-        require_whole(x, y)
-        return _core.mantel_draws(
-            x.indices, y.indices, e, f, permutations, n_threads=self.n_threads
+        require_whole(*graphs)
+        batch = self._fitting(
+            "mantel_draws",
+            len(pairs),
+            lambda count: _core.mantel_draws_bytes(graphs[0].n_samples, min(count, len(graphs))),
         )
+        parts = [
+            _core.mantel_draws(
+                [graph.indices for graph in graphs],
+                values,
+                pairs[first : first + batch],
+                permutations,
+                n_threads=self.n_threads,
+            )
+            for first in range(0, len(pairs), batch)
+        ]
+        return np.concatenate(parts)
 
     def pair_distances(self, X: Any, i: Indices, j: Indices) -> Floats:
         return _core.pair_distances(X, i, j, n_threads=self.n_threads)

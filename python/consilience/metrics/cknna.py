@@ -129,11 +129,9 @@ class Cknna(SearchSettings):
         """Return the score of a and each relabelled b."""
         if self.variant != "paper":
             return super().draws(terms, a, b, orders)
-        x, y = (terms.graph(m, self.edges.graph) for m in (a, b))
-        e, f = (terms.edges(m, self.edges) for m in (a, b))
         _, rows_aa, rows_bb = self._products(terms, a, b)
         scale = math.sqrt(float(rows_aa.sum()) * float(rows_bb.sum()))
-        return np.asarray(terms.ops.mantel_draws(x, y, e, f, orders) / scale)
+        return np.asarray(terms.mantel_draws(a, b, self.edges, orders) / scale)
 
     def among(self, n_samples: int, n_all: int) -> Cknna:
         """Return the settings that ask the same of fewer samples."""

@@ -48,8 +48,7 @@ class MutualKnn(GraphSettings):
 
     def draws(self, terms: Any, a: int, b: int, orders: Indices) -> Floats:
         """Return the score of a and each relabelled b."""
-        x, y = (terms.graph(m, self.graph) for m in (a, b))
-        shared = terms.ops.mantel_draws(x, y, None, None, orders)
+        shared = terms.mantel_draws(a, b, self.graph, orders)
         return np.asarray(shared / (terms.n_samples * self.k))
 
 
