@@ -70,10 +70,21 @@ class SplitCounts {
   Splits planes_[64];
 };
 
-// sums[t] += value for all splits t of `which`. Lanes of all splits: no branch, and one register
-// of masks.
-CONSILIENCE_SIMD void add_to_splits(Splits which, double value, double* sums) {
-  for (int t = 0; t < kMostSplits; ++t) sums[t] += (which >> t & 1) ? value : 0.0;
+// An edge that two lists share, the splits in which it is a member of both, and its product.
+struct MemberEdge {
+  Splits splits;
+  double product;
+};
+
+// sums[t] = the products of split t, in their order. Lanes of all splits: no branch.
+CONSILIENCE_SIMD void sum_of_splits(const MemberEdge* edges, index_t count, double* sums) {
+  double totals[kMostSplits] = {};
+  for (index_t at = 0; at < count; ++at) {
+    const Splits splits = edges[at].splits;
+    const double product = edges[at].product;
+    for (int t = 0; t < kMostSplits; ++t) totals[t] += (splits >> t & 1) ? product : 0.0;
+  }
+  std::copy_n(totals, kMostSplits, sums);
 }
 
 struct SharedEdge {
@@ -256,19 +267,32 @@ void members_within(const NeighborLists& graph, const Splits* halves, index_t k,
 void overlap_within(const NeighborLists& graph_x, const NeighborLists& graph_y,
                     const Splits* members_x, const Splits* members_y, const double* e,
                     const double* f, int n_splits, const Run& run, double* products) {
+  const bool same = graph_x.indices == graph_y.indices;
   std::vector<Places> places(run.n_threads, Places(graph_x.n_samples));
+  std::vector<std::vector<MemberEdge>> edges(run.n_threads);
   for_all_rows(graph_x.n_rows, run, [&](index_t i, int worker) {
     Places& place = places[worker];
     const index_t *list = graph_y.row(i), x = i * graph_x.k, y = i * graph_y.k;
-    double sums[kMostSplits] = {};
-    place.set(graph_x.row(i), graph_x.k);
-    for (index_t s = 0; s < graph_y.k; ++s) {
-      const index_t r = place[list[s]];
-      if (r < 0) continue;
+    std::vector<MemberEdge>& row = edges[worker];
+    row.resize(graph_y.k);
+    index_t count = 0;
+    // Written in any case, and kept by a count: where lists share is a matter of chance.
+    const auto add = [&](index_t r, index_t s) {
       const Splits both = members_x[x + r] & members_y[y + s];
-      if (both) add_to_splits(both, (e ? e[x + r] : 1.0) * (f ? f[y + s] : 1.0), sums);
+      row[count] = {both, (e ? e[x + r] : 1.0) * (f ? f[y + s] : 1.0)};
+      count += both != 0;
+    };
+    if (same) {
+      for (index_t s = 0; s < graph_y.k; ++s) add(s, s);
+    } else {
+      place.set(graph_x.row(i), graph_x.k);
+      for (index_t s = 0; s < graph_y.k; ++s) {
+        if (const index_t r = place[list[s]]; r >= 0) add(r, s);
+      }
+      place.clear(graph_x.row(i), graph_x.k);
     }
-    place.clear(graph_x.row(i), graph_x.k);
+    double sums[kMostSplits];
+    sum_of_splits(row.data(), count, sums);
     for (int t = 0; t < n_splits; ++t) products[t * graph_x.n_rows + i] = sums[t];
   });
 }
