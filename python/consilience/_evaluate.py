@@ -312,7 +312,7 @@ class Terms:
         return made[a, b]  # type: ignore[no-any-return]
 
     def derived(self, models: tuple[int, ...], key: Any, make: Callable[[], T]) -> T:
-        """Return what `make` makes of the moments of one model or a pair, made once."""
+        """Return what `make` makes of the terms of one model or a pair, made once."""
         return self._once(("derived", models, key), make)  # type: ignore[no-any-return]
 
     def _moment_pairs(self) -> list[tuple[int, int]]:
@@ -408,9 +408,12 @@ class Terms:
 
     def rank_sums(self, a: int, b: int, need: RankNeed) -> Floats:
         """Return, per row, the sum of the ranks in b of its first k neighbours in a."""
-        ks = self._once(("rank ks", need), lambda: self._rank_ks(need))
-        sources = self._once(("rank sources", b), lambda: self._rank_sources(b))
-        return self.ranks(b, need).sums[sources.index(a), :, ks.index(need.graph.k)]
+
+        def make() -> dict[int, Floats]:
+            of_k = self.ranks(b, need).sums[:, :, self._rank_ks(need).index(need.graph.k)]
+            return dict(zip(self._rank_sources(b), of_k, strict=True))
+
+        return self._once(("rank sums", b, need), make)[a]  # type: ignore[no-any-return]
 
     def ranks(self, b: int, need: RankNeed) -> RankTerms:
         """Return sums of the ranks in b: of all lists and, for a null, of the whole matrix."""
