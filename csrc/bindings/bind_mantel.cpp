@@ -1,26 +1,52 @@
 // Python face of mantel.
 
+#include <algorithm>
+#include <tuple>
+
 #include "bindings/numpy_view.hpp"
 #include "ops/mantel.hpp"
 
 namespace consilience {
 
+namespace {
+
+using SixSums = std::tuple<double, double, double, double, double, double>;
+
+SixSums as_tuple(const MantelTerms& terms) {
+  return {terms.sum,         terms.squares,     terms.reciprocal,
+          terms.row_squares, terms.col_squares, terms.row_col};
+}
+
+}  // namespace
+
 void bind_mantel(py::module_& m) {
   m.def(
       "mantel_terms",
-      [](const IndexMatrix& indices, const std::optional<Matrix>& e, int n_threads) {
+      [](const IndexMatrix& indices, const Matrix& e, int n_threads) {
         const NeighborLists graph = neighbor_lists(indices, indices.shape(0), "indices");
         const double* e_data = edge_data(e, indices, "e");
         const Run run = run_on(n_threads);
-        MantelTerms terms;
-        {
-          const py::gil_scoped_release no_gil;
-          terms = mantel_terms(graph, e_data, run);
-        }
-        return py::make_tuple(terms.sum, terms.squares, terms.reciprocal, terms.row_squares,
-                              terms.col_squares, terms.row_col);
+        const py::gil_scoped_release no_gil;
+        return as_tuple(mantel_terms(graph, e_data, run));
       },
-      "indices"_a.noconvert(), "e"_a.noconvert().none(true), py::kw_only(), "n_threads"_a);
+      "indices"_a.noconvert(), "e"_a.noconvert(), py::kw_only(), "n_threads"_a);
+
+  m.def(
+      "mantel_counts",
+      [](const IndexMatrix& indices, const std::vector<index_t>& ks, int n_threads) {
+        const NeighborLists graph = neighbor_lists(indices, indices.shape(0), "indices");
+        require(!ks.empty() && std::is_sorted(ks.begin(), ks.end()) && 1 <= ks.front() &&
+                    ks.back() <= graph.k,
+                "`ks` must be ascending and in [1, the k of the graph]");
+        const Run run = run_on(n_threads);
+        const py::gil_scoped_release no_gil;
+        std::vector<SixSums> found;
+        for (const MantelTerms& terms : mantel_counts(graph, ks, run)) {
+          found.push_back(as_tuple(terms));
+        }
+        return found;
+      },
+      "indices"_a.noconvert(), "ks"_a, py::kw_only(), "n_threads"_a);
 
   m.def(
       "mantel_draws",

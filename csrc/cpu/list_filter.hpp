@@ -14,7 +14,8 @@ constexpr index_t kProbedLanes = 32;
 // Rows of a block: their filters and relabelled entries stay in the second cache.
 constexpr index_t kProbedRows = 64;
 // What is found of a pair before it is looked up: a pair's lists and values are then read one after
-// another, and pages stay known. A block may find more; a line more keeps pairs out of one cache set.
+// another, and pages stay known. A block may find more; a line more keeps pairs out of one cache
+// set.
 constexpr index_t kMostFound = 8192;
 constexpr index_t kFoundStride = kMostFound + kProbedRows * kLongestFiltered + 16;
 

@@ -13,8 +13,8 @@ inline void probe_rows(const std::vector<ProbedLists>& graphs, const ENTRY* entr
         for (const ProbedLists::Pair& pair : graph.pairs) {
           std::uint32_t hits = listed(hashed, (*filters)[pair.filter]);
           for (; hits; hits &= hits - 1) {
-            found[pair.number * kFoundStride + counts[pair.number]++] = static_cast<std::uint32_t>(
-                i * kLongestFiltered + lane + std::countr_zero(hits));
+            found[pair.number * kFoundStride + counts[pair.number]++] =
+                static_cast<std::uint32_t>(i * kLongestFiltered + lane + std::countr_zero(hits));
           }
         }
       }

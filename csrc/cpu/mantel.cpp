@@ -20,36 +20,43 @@ namespace {
 
 constexpr index_t kRowsPerTask = 1024;
 
-// The edges that end in each sample, by their start.
+// The edges that end in each sample, by their start: position in the lists, one after another.
 class Incoming {
  public:
-  explicit Incoming(const NeighborLists& graph, bool weighted)
-      : starts_(graph.n_rows + 1, 0),
-        rows_(std::make_unique_for_overwrite<std::uint32_t[]>(graph.n_rows * graph.k)),
-        edges_(weighted ? graph.n_rows * graph.k : 0) {
-    const index_t n = graph.n_rows, k = graph.k;
-    for (index_t at = 0; at < n * k; ++at) ++starts_[graph.indices[at] + 1];
+  // Of edges whose place s in their list and ends satisfy wanted(i, j).
+  template <class Wanted>
+  Incoming(const NeighborLists& graph, index_t k, Wanted&& wanted) : starts_(graph.n_rows + 1, 0) {
+    const index_t n = graph.n_rows;
+    for (index_t i = 0; i < n; ++i) {
+      for (index_t s = 0; s < k; ++s) {
+        const index_t j = graph.row(i)[s];
+        starts_[j + 1] += wanted(i, j);
+      }
+    }
     for (index_t j = 0; j < n; ++j) starts_[j + 1] += starts_[j];
+    // One more, which those that are not wanted write to.
+    edges_ = std::make_unique_for_overwrite<Edge[]>(starts_[n] + 1);
     std::vector<index_t> cursor(starts_.begin(), starts_.end() - 1);
     for (index_t i = 0; i < n; ++i) {
       for (index_t s = 0; s < k; ++s) {
-        const index_t at = cursor[graph.row(i)[s]]++;
-        rows_[at] = static_cast<std::uint32_t>(i);
-        if (weighted) edges_[at] = i * k + s;
+        const index_t j = graph.row(i)[s];
+        const bool keep = wanted(i, j);
+        edges_[keep ? cursor[j] : starts_[n]] = {static_cast<std::uint32_t>(i),
+                                                 static_cast<std::uint32_t>(s)};
+        cursor[j] += keep;
       }
     }
   }
 
-  index_t begin(index_t j) const { return starts_[j]; }
-  index_t end(index_t j) const { return starts_[j + 1]; }
-  index_t row(index_t at) const { return rows_[at]; }
-  // Its position in the lists, one after another; of weighted graphs.
-  index_t edge(index_t at) const { return edges_[at]; }
+  struct Edge {
+    std::uint32_t row, place;
+  };
+  const Edge* begin(index_t j) const { return edges_.get() + starts_[j]; }
+  const Edge* end(index_t j) const { return edges_.get() + starts_[j + 1]; }
 
  private:
   std::vector<index_t> starts_;
-  std::unique_ptr<std::uint32_t[]> rows_;
-  std::vector<index_t> edges_;
+  std::unique_ptr<Edge[]> edges_;
 };
 
 // Asks for a row of `count` entries ahead of its use.
@@ -249,7 +256,7 @@ class Relabelling {
 
 MantelTerms mantel_terms(const NeighborLists& graph, const double* e, const Run& run) {
   const index_t n = graph.n_rows, k = graph.k;
-  const Incoming incoming(graph, e != nullptr);
+  const Incoming incoming(graph, k, [](index_t, index_t) { return true; });
   std::vector<double> rows(n, 0.0), columns(n, 0.0), back(n, 0.0), squares(n, 0.0);
   std::vector<std::vector<std::int32_t>> places(run.n_threads);
   parallel_for((n + kRowsPerTask - 1) / kRowsPerTask, run, [&](index_t task, int worker) {
@@ -257,26 +264,18 @@ MantelTerms mantel_terms(const NeighborLists& graph, const double* e, const Run&
     if (place.empty()) place.assign(n, -1);
     const index_t stop = std::min(n, (task + 1) * kRowsPerTask);
     for (index_t i = task * kRowsPerTask; i < stop; ++i) {
-      const index_t *list = graph.row(i), first = incoming.begin(i), last = incoming.end(i);
-      for (index_t s = 0; s < k; ++s) place[list[s]] = static_cast<std::int32_t>(s);
-      if (e) {
-        for (index_t s = 0; s < k; ++s) {
-          const double forth = e[i * k + s];
-          rows[i] += forth;
-          squares[i] += forth * forth;
-        }
-        for (index_t at = first; at < last; ++at) {
-          const double weight = e[incoming.edge(at)];
-          columns[i] += weight;
-          const index_t forth = place[incoming.row(at)];
-          if (forth >= 0) back[i] += e[i * k + forth] * weight;
-        }
-      } else {
-        index_t both = 0;
-        for (index_t at = first; at < last; ++at) both += place[incoming.row(at)] >= 0;
-        rows[i] = squares[i] = static_cast<double>(k);
-        columns[i] = static_cast<double>(last - first);
-        back[i] = static_cast<double>(both);
+      const index_t* list = graph.row(i);
+      for (index_t s = 0; s < k; ++s) {
+        place[list[s]] = static_cast<std::int32_t>(s);
+        const double forth = e[i * k + s];
+        rows[i] += forth;
+        squares[i] += forth * forth;
+      }
+      for (const Incoming::Edge* edge = incoming.begin(i); edge != incoming.end(i); ++edge) {
+        const double weight = e[edge->row * k + edge->place];
+        columns[i] += weight;
+        const index_t forth = place[edge->row];
+        if (forth >= 0) back[i] += e[i * k + forth] * weight;
       }
       for (index_t s = 0; s < k; ++s) place[list[s]] = -1;
     }
@@ -291,6 +290,59 @@ MantelTerms mantel_terms(const NeighborLists& graph, const double* e, const Run&
     terms.row_col += rows[i] * columns[i];
   }
   return terms;
+}
+
+std::vector<MantelTerms> mantel_counts(const NeighborLists& graph, std::span<const index_t> ks,
+                                       const Run& run) {
+  const index_t n = graph.n_rows, most = ks.back(), n_ks = static_cast<index_t>(ks.size());
+  // The first k that a place in a list counts for.
+  std::vector<std::uint32_t> level(most);
+  for (index_t s = 0; s < most; ++s) {
+    level[s] = static_cast<std::uint32_t>(std::upper_bound(ks.begin(), ks.end(), s) - ks.begin());
+  }
+  std::vector<std::uint32_t> ends(n * n_ks, 0);
+  for (index_t i = 0; i < n; ++i) {
+    for (index_t s = 0; s < most; ++s) ++ends[graph.row(i)[s] * n_ks + level[s]];
+  }
+  // An edge there and back is met at its lower end.
+  const Incoming incoming(graph, most, [](index_t i, index_t j) { return i > j; });
+  struct Worker {
+    std::vector<std::int32_t> place;
+    std::vector<index_t> back;
+  };
+  std::vector<Worker> workers(run.n_threads);
+  parallel_for((n + kRowsPerTask - 1) / kRowsPerTask, run, [&](index_t task, int worker) {
+    auto& [place, back] = workers[worker];
+    if (place.empty()) {
+      place.assign(n, static_cast<std::int32_t>(n_ks));
+      back.assign(n_ks + 1, 0);
+    }
+    const index_t stop = std::min(n, (task + 1) * kRowsPerTask);
+    for (index_t i = task * kRowsPerTask; i < stop; ++i) {
+      const index_t* list = graph.row(i);
+      for (index_t s = 0; s < most; ++s) place[list[s]] = static_cast<std::int32_t>(level[s]);
+      for (const Incoming::Edge* edge = incoming.begin(i); edge != incoming.end(i); ++edge) {
+        ++back[std::max(place[edge->row], static_cast<std::int32_t>(level[edge->place]))];
+      }
+      for (index_t s = 0; s < most; ++s) place[list[s]] = static_cast<std::int32_t>(n_ks);
+    }
+  });
+  std::vector<MantelTerms> found(n_ks);
+  std::vector<index_t> columns(n, 0);
+  index_t both = 0;
+  for (index_t t = 0; t < n_ks; ++t) {
+    for (const Worker& worker : workers) both += worker.back.empty() ? 0 : worker.back[t];
+    index_t squares = 0;
+    for (index_t j = 0; j < n; ++j) {
+      columns[j] += ends[j * n_ks + t];
+      squares += columns[j] * columns[j];
+    }
+    const auto k = static_cast<double>(ks[t]), edges = static_cast<double>(n) * k;
+    found[t] = {
+        edges,    edges, 2.0 * static_cast<double>(both), edges * k, static_cast<double>(squares),
+        edges * k};
+  }
+  return found;
 }
 
 index_t mantel_draws_bytes(index_t n_samples, index_t n_pairs) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "common/parallel.hpp"
 #include "common/types.hpp"
@@ -8,7 +9,7 @@
 namespace consilience {
 
 // What the permutation distribution of T = sum_{i != j} A_ij B_{p(i) p(j)} needs to know of A, a
-// graph with edge values e (1 where none are given), up to its second moment.
+// graph with edge values e, up to its second moment.
 struct MantelTerms {
   double sum = 0.0;          // sum A_ij
   double squares = 0.0;      // sum A_ij^2
@@ -18,6 +19,10 @@ struct MantelTerms {
   double row_col = 0.0;      // sum_i r_i c_i
 };
 MantelTerms mantel_terms(const NeighborLists& graph, const double* e, const Run& run);
+
+// Those of the graphs of the first k neighbours, without values, for several ascending k at once.
+std::vector<MantelTerms> mantel_counts(const NeighborLists& graph, std::span<const index_t> ks,
+                                       const Run& run);
 
 // A graph with edge values, (n, k); null: 1.
 struct WeightedGraph {

@@ -8,6 +8,7 @@ _Set = NDArray[np.float32] | NDArray[np.float64]
 _Floats = NDArray[np.float64]
 _Indices = NDArray[np.int64]
 _Splits = NDArray[np.uint32]
+_SixSums = tuple[float, float, float, float, float, float]
 
 def install_blas(sgemm: Any, dgemm: Any) -> None: ...
 def blas_installed() -> bool: ...
@@ -147,9 +148,8 @@ def list_draws(
     edit: bool,
     n_threads: int,
 ) -> tuple[_Floats, _Floats, _Floats, _Floats]: ...
-def mantel_terms(
-    indices: _Indices, e: _Floats | None, *, n_threads: int
-) -> tuple[float, float, float, float, float, float]: ...
+def mantel_terms(indices: _Indices, e: _Floats, *, n_threads: int) -> _SixSums: ...
+def mantel_counts(indices: _Indices, ks: Sequence[int], *, n_threads: int) -> list[_SixSums]: ...
 def mantel_draws(
     indices: Sequence[_Indices],
     values: Sequence[_Floats | None],

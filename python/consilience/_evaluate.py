@@ -106,14 +106,16 @@ class Terms:
     def graph(self, a: int, need: GraphNeed) -> Graph:
         """Return the neighbour graph of model a."""
 
-        def make() -> Graph:
-            (full,) = _widest(g for g in self._graph_needs() if _same_but_k(g, need))
-            widest: Graph = self._once(
-                ("widest graph", a, full), lambda: self._search(self.values(a, full.view), full)
-            )
-            return widest.nearest(need.k)
+        return self._once(  # type: ignore[no-any-return]
+            ("graph", a, need), lambda: self._widest_graph(a, need).nearest(need.k)
+        )
 
-        return self._once(("graph", a, need), make)  # type: ignore[no-any-return]
+    def _widest_graph(self, a: int, need: GraphNeed) -> Graph:
+        """Return the graph that was searched: the first k neighbours in it are those asked for."""
+        (full,) = _widest(g for g in self._graph_needs() if _same_but_k(g, need))
+        return self._once(  # type: ignore[no-any-return]
+            ("widest graph", a, full), lambda: self._search(self.values(a, full.view), full)
+        )
 
     def _search(self, X: Any, need: GraphNeed) -> Graph:
         if need.method == "approx":
@@ -249,13 +251,14 @@ class Terms:
 
     def nearest(self, a: int, need: GraphNeed, orders: tuple[int, ...]) -> tuple[Floats, ...]:
         """Return the distances of model a's rows to these neighbours, the first being 1."""
-        distances = self.graph(a, need).distances
+        distances = self._widest_graph(a, need).distances
         return tuple(distances[:, order - 1] for order in orders)
 
     def log_distances(self, a: int, need: GraphNeed) -> Floats:
         """Return the sums of the logarithms of the distances to all k neighbours."""
         with np.errstate(divide="ignore"):
-            return np.asarray(np.log(self.graph(a, need).distances).sum(axis=1))
+            logs = np.log(self._widest_graph(a, need).distances[:, : need.k])
+        return np.asarray(logs.sum(axis=1))
 
     def list_terms(self, a: int, b: int, need: GraphNeed, **wanted: bool) -> ListTerms:
         """Return comparisons of the ordered neighbour lists of a and b."""
@@ -266,11 +269,19 @@ class Terms:
 
     def mantel(self, a: int, need: GraphNeed | EdgeNeed) -> MantelTerms:
         """Return what permutation moments need of model a's graph."""
-        graph = need.graph if isinstance(need, EdgeNeed) else need
-        e = self.edges(a, need) if isinstance(need, EdgeNeed) else None
-        return self._once(  # type: ignore[no-any-return]
-            ("mantel", a, need), lambda: self.ops.mantel_terms(self.graph(a, graph), e)
+        if isinstance(need, EdgeNeed):
+            return self._once(  # type: ignore[no-any-return]
+                ("mantel", a, need),
+                lambda: self.ops.mantel_terms(self.graph(a, need.graph), self.edges(a, need)),
+            )
+        ranked = [other.graph for other in self.needs if isinstance(other, RankNeed)]
+        # Ranks are asked for of several k, and one pass serves all.
+        ks = sorted({g.k for g in ranked if _same_but_k(g, need)} if need in ranked else {need.k})
+        widest = replace(need, k=ks[-1])
+        made = self._once(
+            ("mantel counts", a, widest), lambda: self.ops.mantel_counts(self.graph(a, widest), ks)
         )
+        return made[ks.index(need.k)]  # type: ignore[no-any-return]
 
     def mantel_draws(self, a: int, b: int, need: GraphNeed | EdgeNeed, orders: Indices) -> Floats:
         """Return Σ over the edges that a's graph and b's, relabelled, share; for each of `orders`.
@@ -467,7 +478,7 @@ class Terms:
             graph = need.graph if isinstance(need, EdgeNeed) else need
             place = np.full(self.n_samples, -1)
             place[chosen] = np.arange(len(chosen))
-            ends = place[self.graph(a, graph).indices[chosen]]
+            ends = place[self._widest_graph(a, graph).indices[chosen, : graph.k]]
             inside = ends >= 0
             block = np.zeros((len(chosen), len(chosen)))
             block[np.nonzero(inside)[0], ends[inside]] = (

@@ -297,7 +297,7 @@ def test_what_reads_other_rows_too_refuses_lists_of_some(ops, sets):
         lambda: ops.graph_terms(x, y, None, None),
         lambda: ops.list_terms(x, y, cycle=True),
         lambda: ops.list_draws(x, y, orders, jaccard=True),
-        lambda: ops.mantel_terms(x, None),
+        lambda: ops.mantel_counts(x, [2]),
         lambda: ops.mantel_draws([x, y], [None, None], [(0, 1)], orders),
         lambda: x.relabelled(orders[0]),
     ):

@@ -34,15 +34,27 @@ def test_sums_of_a_weighted_graph(ops, graphs, rng):
         assert_allclose(found.row_col, rows @ columns, rtol=1e-12, atol=1e-12)
 
 
-def test_an_unweighted_graph_counts_edges(ops, graphs):
-    graph = graphs[0]
-    found = ops.mantel_terms(graph, None)
-    assert found.sum == found.squares == 97 * 9
-    assert found.row_squares == 97 * 81
-    assert (
-        found.reciprocal
-        == (weights(graph, np.ones((97, 9))) * weights(graph, np.ones((97, 9))).T).sum()
-    )
+@pytest.mark.parametrize("ks", [[9], [1], [2, 5, 9], [1, 2, 3, 8]])
+def test_counts_are_the_sums_of_graphs_without_values(ops, graphs, ks):
+    found = ops.mantel_counts(graphs[0], ks)
+    for k, counts in zip(ks, found, strict=True):
+        assert counts == ops.mantel_terms(graphs[0].nearest(k), np.ones((97, k)))
+
+
+@pytest.mark.parametrize("n_threads", [2, 5])
+def test_counts_do_not_depend_on_threads(rng, n_threads):
+    n = 2500
+    graph = Graph((np.arange(n)[:, None] + rng.permutation(n - 1)[:40] + 1) % n, None)
+    found = native(n_threads=n_threads).mantel_counts(graph, [3, 40])
+    assert found == native().mantel_counts(graph, [3, 40])
+    A = weights(graph, np.ones((n, 40)))
+    assert found[1].reciprocal == (A * A.T).sum()
+
+
+@pytest.mark.parametrize("ks", [[], [0, 1], [3, 2], [10]])
+def test_counts_reject_bad_ks(graphs, ks):
+    with pytest.raises(ValueError, match="ks"):
+        native().mantel_counts(graphs[0], ks)
 
 
 def test_draws_are_sums_over_relabelled_graphs(ops, graphs, rng):

@@ -270,9 +270,11 @@ class ArrayBackend:
                 draws["jaccard"].append(float((shared / (x.k + y.k - shared)).sum()))
         return ListDraws(**{name: np.array(sums) for name, sums in draws.items()})
 
-    def mantel_terms(self, graph: Graph, e: Floats | None) -> MantelTerms:
+    def mantel_counts(self, graph: Graph, ks: Sequence[int]) -> list[MantelTerms]:
+        return [self.mantel_terms(graph.nearest(k), np.ones((graph.n_samples, k))) for k in ks]
+
+    def mantel_terms(self, graph: Graph, e: Floats) -> MantelTerms:
         require_whole(graph)
-        e = np.ones(graph.indices.shape) if e is None else e
         rows = e.sum(axis=1)
         columns = np.bincount(graph.indices.ravel(), e.ravel(), graph.n_samples)
         edges = _edge_dicts(graph, e)

@@ -171,8 +171,11 @@ class Backend(Protocol):
     def list_draws(self, x: Graph, y: Graph, permutations: Indices, **wanted: bool) -> ListDraws:
         """Return jaccard, cycle, lcs, edit sums of the lists, y's relabelled, per draw."""
 
-    def mantel_terms(self, graph: Graph, e: Floats | None) -> MantelTerms:
-        """Return what permutation moments need to know of a graph."""
+    def mantel_terms(self, graph: Graph, e: Floats) -> MantelTerms:
+        """Return what permutation moments need to know of a graph with values."""
+
+    def mantel_counts(self, graph: Graph, ks: Sequence[int]) -> list[MantelTerms]:
+        """Return those of the graphs of the first k neighbours, without values; ks ascend."""
 
     def mantel_draws(
         self,

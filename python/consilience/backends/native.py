@@ -332,9 +332,14 @@ class NativeBackend:
             *_core.list_draws(x.indices, y.indices, permutations, **asked, n_threads=self.n_threads)
         )
 
-    def mantel_terms(self, graph: Graph, e: Floats | None) -> MantelTerms:
+    def mantel_terms(self, graph: Graph, e: Floats) -> MantelTerms:
         require_whole(graph)
         return MantelTerms(*_core.mantel_terms(graph.indices, e, n_threads=self.n_threads))
+
+    def mantel_counts(self, graph: Graph, ks: Sequence[int]) -> list[MantelTerms]:
+        require_whole(graph)
+        found = _core.mantel_counts(graph.indices, ks, n_threads=self.n_threads)
+        return [MantelTerms(*terms) for terms in found]
 
     def mantel_draws(
         self,
