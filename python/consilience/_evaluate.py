@@ -105,7 +105,6 @@ class Terms:
 
     def graph(self, a: int, need: GraphNeed) -> Graph:
         """Return the neighbour graph of model a."""
-
         return self._once(  # type: ignore[no-any-return]
             ("graph", a, need), lambda: self._widest_graph(a, need).nearest(need.k)
         )
