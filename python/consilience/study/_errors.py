@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -131,12 +133,15 @@ def _added_by_lists(wanted: Sequence[Wanted], terms: Terms) -> list[Floats]:
         for half, (_, cells), total in zip(settings, wanted, sums, strict=True):
             if half is not None and half.splits_at_once == at_once:
                 places = [[_places(half, terms, part) for part in split] for split in some]
-                total += [_added(half, halves, cell, places) for cell in cells]
+                added = partial(_added, half, halves, splits=places)
+                total += list(pool.map(added, cells) if at_once else map(added, cells))
 
     at_a_time = max(1, ROWS_AT_A_TIME // n)
-    for first in range(0, len(splits), at_a_time):
-        some = splits[first : first + at_a_time]
-        add(Halves(terms, [second for _, second in some]), some, at_once=True)
+    # NumPy works on arrays of all splits here, large enough for threads to help.
+    with ThreadPoolExecutor(getattr(terms.ops, "n_threads", 1)) as pool:
+        for first in range(0, len(splits), at_a_time):
+            some = splits[first : first + at_a_time]
+            add(Halves(terms, [second for _, second in some]), some, at_once=True)
     if not all(half is None or half.splits_at_once for half in settings):
         for draw, (first_half, second) in enumerate(splits):
             in_half = np.zeros(n, dtype=np.int64)  # if n is odd, one is in no half but counts
