@@ -12,7 +12,7 @@ constexpr index_t kLongestFiltered = 64;
 // Entries that are probed together: those of one register of two bytes each.
 constexpr index_t kProbedLanes = 32;
 // Rows of a block: their filters and relabelled entries stay in the second cache.
-constexpr index_t kProbedRows = 64;
+constexpr index_t kProbedRows = 32;
 // What is found of a pair before it is looked up: a pair's lists and values are then read one after
 // another, and pages stay known. A block may find more; a line more keeps pairs out of one cache
 // set.
