@@ -48,7 +48,7 @@ def test_draws_ours(n_threads, timed, native, sized):
     draws = timed(
         "ours",
         group(n),
-        lambda: run.mantel_draws(x, y, e, f, permutations),
+        lambda: run.mantel_draws([x, y], [e, f], [(0, 1)], permutations)[0],
         n_threads=n_threads,
     )
     expected = [draw(x.indices, y.indices, e, f, q) for q in permutations[:3]]
@@ -81,7 +81,7 @@ def test_closed_form_ours(n_threads, timed, native, sized):
         lambda: mantel_moments(run.mantel_terms(x, e), run.mantel_terms(y, f), n),
         n_threads=n_threads,
     )
-    draws = run.mantel_draws(x, y, e, f, permutations)
+    draws = run.mantel_draws([x, y], [e, f], [(0, 1)], permutations)[0]
     # 100 draws: five standard errors of their mean, and their spread within a half.
     assert abs(draws.mean() - mean) < 5 * np.sqrt(variance / DRAWS)
     assert 0.5 < draws.std() / np.sqrt(variance) < 1.5

@@ -5,6 +5,22 @@
 
 namespace consilience {
 
+namespace {
+
+using Members = py::array_t<Splits, py::array::c_style>;
+
+const Splits* member_data(const Members& members, index_t n, index_t k, const char* name) {
+  require(members.ndim() == 2 && members.shape(0) == n && members.shape(1) == k,
+          std::string("`") + name + "` must have the shape of its lists");
+  return members.data();
+}
+
+void require_splits(int n_splits) {
+  require(1 <= n_splits && n_splits <= kMostSplits, "`n_splits` must be in [1, 32]");
+}
+
+}  // namespace
+
 void bind_graph_terms(py::module_& m) {
   m.def(
       "edge_values",
@@ -91,6 +107,71 @@ void bind_graph_terms(py::module_& m) {
       },
       "indices"_a.noconvert(), "group"_a.noconvert(), py::kw_only(), "k"_a,
       "rows"_a.noconvert() = py::none(), "n_threads"_a);
+
+  m.def(
+      "members_within",
+      [](const IndexMatrix& indices, const Members& halves, index_t k,
+         const std::optional<Indices>& rows, int n_threads) {
+        require(halves.ndim() == 1, "`halves` must be of shape (n_samples,)");
+        const NeighborLists graph = neighbor_lists(indices, rows, halves.size(), "indices");
+        require(1 <= k && k <= graph.k, "`k` must be in [1, the k of the graph]");
+        const Run run = run_on(n_threads);
+        Members members({graph.n_rows, graph.k});
+        Splits* out = members.mutable_data();
+        {
+          const py::gil_scoped_release no_gil;
+          members_within(graph, halves.data(), k, run, out);
+        }
+        return members;
+      },
+      "indices"_a.noconvert(), "halves"_a.noconvert(), py::kw_only(), "k"_a,
+      "rows"_a.noconvert() = py::none(), "n_threads"_a);
+
+  m.def(
+      "overlap_within",
+      [](const IndexMatrix& indices_x, const IndexMatrix& indices_y, const Members& members_x,
+         const Members& members_y, const std::optional<Matrix>& e, const std::optional<Matrix>& f,
+         int n_splits, const std::optional<index_t>& n_samples, int n_threads) {
+        const index_t n_rows = indices_x.shape(0), n = n_samples.value_or(n_rows);
+        const NeighborLists x = neighbor_lists(indices_x, n_rows, n, "indices_x");
+        const NeighborLists y = neighbor_lists(indices_y, n_rows, n, "indices_y");
+        const Splits* of_x = member_data(members_x, n_rows, x.k, "members_x");
+        const Splits* of_y = member_data(members_y, n_rows, y.k, "members_y");
+        const double* e_data = edge_data(e, indices_x, "e");
+        const double* f_data = edge_data(f, indices_y, "f");
+        require_splits(n_splits);
+        const Run run = run_on(n_threads);
+        Matrix products({static_cast<index_t>(n_splits), n_rows});
+        double* out = products.mutable_data();
+        {
+          const py::gil_scoped_release no_gil;
+          overlap_within(x, y, of_x, of_y, e_data, f_data, n_splits, run, out);
+        }
+        return products;
+      },
+      "indices_x"_a.noconvert(), "indices_y"_a.noconvert(), "members_x"_a.noconvert(),
+      "members_y"_a.noconvert(), "e"_a.noconvert().none(true), "f"_a.noconvert().none(true),
+      py::kw_only(), "n_splits"_a, "n_samples"_a = py::none(), "n_threads"_a);
+
+  m.def(
+      "nth_within",
+      [](const Matrix& values, const Members& members, index_t order, int n_splits, int n_threads) {
+        require(values.ndim() == 2 && values.shape(1) > 0, "`values` must be of shape (n_rows, k)");
+        const index_t n = values.shape(0), k = values.shape(1);
+        const Splits* which = member_data(members, n, k, "members");
+        require(1 <= order && order <= k, "`order` must be in [1, k]");
+        require_splits(n_splits);
+        const Run run = run_on(n_threads);
+        Matrix nth({static_cast<index_t>(n_splits), n});
+        double* out = nth.mutable_data();
+        {
+          const py::gil_scoped_release no_gil;
+          nth_within(values.data(), which, n, k, order, n_splits, run, out);
+        }
+        return nth;
+      },
+      "values"_a.noconvert(), "members"_a.noconvert(), py::kw_only(), "order"_a, "n_splits"_a,
+      "n_threads"_a);
 
   m.def(
       "list_terms",

@@ -4,10 +4,12 @@
 #include "ops/graph_terms.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <vector>
 
+#include "common/simd.hpp"
 #include "cpu/exact.hpp"
 
 namespace consilience {
@@ -41,6 +43,49 @@ class Places {
  private:
   std::vector<std::int32_t> place_;
 };
+
+// How many entries each split has counted: bit t of plane p is bit p of the count of split t.
+class SplitCounts {
+ public:
+  explicit SplitCounts(index_t most) {
+    while (most >> n_planes_) ++n_planes_;
+  }
+  void clear() { std::fill_n(planes_, n_planes_, Splits{0}); }
+  void add(Splits one) {
+    for (int p = 0; p < n_planes_; ++p) {
+      const Splits carry = planes_[p] & one;
+      planes_[p] ^= one;
+      one = carry;
+    }
+  }
+  // The splits whose count is `number`.
+  Splits equal(index_t number) const {
+    Splits same = ~Splits{0};
+    for (int p = 0; p < n_planes_; ++p) same &= (number >> p & 1) ? planes_[p] : ~planes_[p];
+    return same;
+  }
+
+ private:
+  int n_planes_ = 0;
+  Splits planes_[64];
+};
+
+// An edge that two lists share, the splits in which it is a member of both, and its product.
+struct MemberEdge {
+  Splits splits;
+  double product;
+};
+
+// sums[t] = the products of split t, in their order. Lanes of all splits: no branch.
+CONSILIENCE_SIMD void sum_of_splits(const MemberEdge* edges, index_t count, double* sums) {
+  double totals[kMostSplits] = {};
+  for (index_t at = 0; at < count; ++at) {
+    const Splits splits = edges[at].splits;
+    const double product = edges[at].product;
+    for (int t = 0; t < kMostSplits; ++t) totals[t] += (splits >> t & 1) ? product : 0.0;
+  }
+  std::copy_n(totals, kMostSplits, sums);
+}
 
 struct SharedEdge {
   index_t to;
@@ -199,6 +244,77 @@ void lists_within(const NeighborLists& graph, const index_t* group, index_t k, c
       found += group[list[s]] == own;
     }
     std::fill(out + found, out + k, index_t{-1});
+  });
+}
+
+void members_within(const NeighborLists& graph, const Splits* halves, index_t k, const Run& run,
+                    Splits* members) {
+  for_all_rows(graph.n_rows, run, [&](index_t i, int) {
+    const index_t* list = graph.row(i);
+    const Splits other = ~halves[graph.sample(i)];
+    SplitCounts counts(k);
+    counts.clear();
+    Splits full = 0;
+    for (index_t s = 0; s < graph.k; ++s) {
+      const Splits found = (halves[list[s]] ^ other) & ~full;
+      members[i * graph.k + s] = found;
+      counts.add(found);
+      full |= counts.equal(k);
+    }
+  });
+}
+
+void overlap_within(const NeighborLists& graph_x, const NeighborLists& graph_y,
+                    const Splits* members_x, const Splits* members_y, const double* e,
+                    const double* f, int n_splits, const Run& run, double* products) {
+  const bool same = graph_x.indices == graph_y.indices;
+  std::vector<Places> places(run.n_threads, Places(graph_x.n_samples));
+  std::vector<std::vector<MemberEdge>> edges(run.n_threads);
+  for_all_rows(graph_x.n_rows, run, [&](index_t i, int worker) {
+    Places& place = places[worker];
+    const index_t *list = graph_y.row(i), x = i * graph_x.k, y = i * graph_y.k;
+    std::vector<MemberEdge>& row = edges[worker];
+    row.resize(graph_y.k);
+    index_t count = 0;
+    // Written in any case, and kept by a count: where lists share is a matter of chance.
+    const auto add = [&](index_t r, index_t s) {
+      const Splits both = members_x[x + r] & members_y[y + s];
+      row[count] = {both, (e ? e[x + r] : 1.0) * (f ? f[y + s] : 1.0)};
+      count += both != 0;
+    };
+    if (same) {
+      for (index_t s = 0; s < graph_y.k; ++s) add(s, s);
+    } else {
+      place.set(graph_x.row(i), graph_x.k);
+      for (index_t s = 0; s < graph_y.k; ++s) {
+        if (const index_t r = place[list[s]]; r >= 0) add(r, s);
+      }
+      place.clear(graph_x.row(i), graph_x.k);
+    }
+    double sums[kMostSplits];
+    sum_of_splits(row.data(), count, sums);
+    for (int t = 0; t < n_splits; ++t) products[t * graph_x.n_rows + i] = sums[t];
+  });
+}
+
+void nth_within(const double* values, const Splits* members, index_t n, index_t k, index_t order,
+                int n_splits, const Run& run, double* nth) {
+  const Splits all = ~Splits{0} >> (kMostSplits - n_splits);
+  for_all_rows(n, run, [&](index_t i, int) {
+    const double* row = values + i * k;
+    const auto write = [&](Splits which, double value) {
+      for (; which; which &= which - 1) nth[std::countr_zero(which) * n + i] = value;
+    };
+    SplitCounts counts(order);
+    counts.clear();
+    Splits missing = all;
+    for (index_t s = 0; s < k && missing; ++s) {
+      counts.add(members[i * k + s] & missing);
+      const Splits reached = missing & counts.equal(order);
+      write(reached, row[s]);
+      missing &= ~reached;
+    }
+    write(missing, row[k - 1]);
   });
 }
 

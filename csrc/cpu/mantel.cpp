@@ -4,59 +4,60 @@
 #include "ops/mantel.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
-#include <cstring>
 #include <memory>
-#include <numeric>
-#include <type_traits>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "common/simd.hpp"
+#include "cpu/large_pages.hpp"
+#include "cpu/list_filter.hpp"
 
 namespace consilience {
 namespace {
 
 constexpr index_t kRowsPerTask = 1024;
 
-double value(const double* e, index_t at) { return e ? e[at] : 1.0; }
-
-// The edges that end in each sample, by their start.
+// The edges that end in each sample, by their start: position in the lists, one after another.
 class Incoming {
  public:
-  explicit Incoming(const NeighborLists& graph, bool weighted)
-      : starts_(graph.n_rows + 1, 0),
-        rows_(std::make_unique_for_overwrite<std::uint32_t[]>(graph.n_rows * graph.k)),
-        edges_(weighted ? graph.n_rows * graph.k : 0) {
-    const index_t n = graph.n_rows, k = graph.k;
-    for (index_t at = 0; at < n * k; ++at) ++starts_[graph.indices[at] + 1];
+  // Of edges whose place s in their list and ends satisfy wanted(i, j).
+  template <class Wanted>
+  Incoming(const NeighborLists& graph, index_t k, Wanted&& wanted) : starts_(graph.n_rows + 1, 0) {
+    const index_t n = graph.n_rows;
+    for (index_t i = 0; i < n; ++i) {
+      for (index_t s = 0; s < k; ++s) {
+        const index_t j = graph.row(i)[s];
+        starts_[j + 1] += wanted(i, j);
+      }
+    }
     for (index_t j = 0; j < n; ++j) starts_[j + 1] += starts_[j];
+    // One more, which those that are not wanted write to.
+    edges_ = std::make_unique_for_overwrite<Edge[]>(starts_[n] + 1);
     std::vector<index_t> cursor(starts_.begin(), starts_.end() - 1);
     for (index_t i = 0; i < n; ++i) {
       for (index_t s = 0; s < k; ++s) {
-        const index_t at = cursor[graph.row(i)[s]]++;
-        rows_[at] = static_cast<std::uint32_t>(i);
-        if (weighted) edges_[at] = i * k + s;
+        const index_t j = graph.row(i)[s];
+        const bool keep = wanted(i, j);
+        edges_[keep ? cursor[j] : starts_[n]] = {static_cast<std::uint32_t>(i),
+                                                 static_cast<std::uint32_t>(s)};
+        cursor[j] += keep;
       }
     }
   }
 
-  index_t begin(index_t j) const { return starts_[j]; }
-  index_t end(index_t j) const { return starts_[j + 1]; }
-  index_t row(index_t at) const { return rows_[at]; }
-  // Its position in the lists, one after another; of weighted graphs.
-  index_t edge(index_t at) const { return edges_[at]; }
+  struct Edge {
+    std::uint32_t row, place;
+  };
+  const Edge* begin(index_t j) const { return edges_.get() + starts_[j]; }
+  const Edge* end(index_t j) const { return edges_.get() + starts_[j + 1]; }
 
  private:
   std::vector<index_t> starts_;
-  std::unique_ptr<std::uint32_t[]> rows_;
-  std::vector<index_t> edges_;
+  std::unique_ptr<Edge[]> edges_;
 };
-
-constexpr index_t kBlockBytes = 64;
-template <class Id>
-constexpr index_t kLanes = kBlockBytes / sizeof(Id);
-// Longer lists are quicker to mark than to compare with.
-constexpr index_t kMostBlocks = 3;
 
 // Asks for a row of `count` entries ahead of its use.
 template <class T>
@@ -69,128 +70,193 @@ CONSILIENCE_INLINE void prefetch(const T* row, index_t count) {
 #endif
 }
 
-// Writes the rows i of which some q(j), j in the list of i, is in list q(i) of y, and returns how
-// many they are.
+// A graph whose entries are as narrow as they can be, each list in lines of its own.
 template <class Id>
-CONSILIENCE_INLINE index_t find_sharing(index_t n, const Id* lists_x, index_t k_x, const Id* q,
-                                        const Id* lists_y, index_t n_blocks, Id* rows) {
-  // Vectors of half a block: registers that most processors have.
-  typedef std::make_signed_t<Id> Entries __attribute__((vector_size(kBlockBytes / 2)));
-  typedef std::uint64_t Words __attribute__((vector_size(kBlockBytes / 2)));
-  constexpr index_t kAhead = 8;
-  const index_t k_y = n_blocks * kLanes<Id>;
-  index_t found = 0;
-  for (index_t i = 0; i < n; ++i) {
-    prefetch(lists_y + q[std::min(i + kAhead, n - 1)] * k_y, k_y);
-    const Id* list_x = lists_x + i * k_x;
-    std::uint64_t shared = 0;
-    for (index_t block = 0; block < n_blocks; ++block) {
-      Entries list[2], met[2] = {};
-      std::memcpy(list, lists_y + q[i] * k_y + block * kLanes<Id>, sizeof list);
-      for (index_t s = 0; s < k_x; ++s) {
-        const auto j = static_cast<std::make_signed_t<Id>>(q[list_x[s]]);
-        met[0] |= list[0] == j;
-        met[1] |= list[1] == j;
-      }
-      const auto any = reinterpret_cast<Words>(met[0] | met[1]);
-      shared |= (any[0] | any[1]) | (any[2] | any[3]);
+struct NarrowGraph {
+  static constexpr index_t kLine = 64 / sizeof(Id);
+  struct alignas(64) Line {
+    Id entries[kLine];
+  };
+
+  explicit NarrowGraph(const WeightedGraph& graph)
+      : k(graph.lists.k),
+        values(graph.values),
+        n_lines((k + kLine - 1) / kLine),
+        lines(graph.lists.n_rows * n_lines) {
+    for (index_t i = 0; i < graph.lists.n_rows; ++i) {
+      std::copy_n(graph.lists.row(i), k, lines[i * n_lines].entries);
     }
-    // No branch: where rows share is a matter of chance.
-    rows[found] = static_cast<Id>(i);
-    found += shared != 0;
   }
-  return found;
-}
 
-CONSILIENCE_SIMD index_t sharing(index_t n, const std::uint16_t* lists_x, index_t k_x,
-                                 const std::uint16_t* q, const std::uint16_t* lists_y,
-                                 index_t n_blocks, std::uint16_t* rows) {
-  return find_sharing(n, lists_x, k_x, q, lists_y, n_blocks, rows);
-}
+  const Id* row(index_t i) const { return lines[i * n_lines].entries; }
+  double value(index_t edge) const { return values ? values[edge] : 1.0; }
+  // Where an entry stands in a list; k if it does not.
+  index_t place(index_t i, Id entry) const {
+    const Id* list = row(i);
+    index_t at = k;
+    for (index_t s = 0; s < k; ++s) at = list[s] == entry ? s : at;
+    return at;
+  }
 
-CONSILIENCE_SIMD index_t sharing(index_t n, const std::uint32_t* lists_x, index_t k_x,
-                                 const std::uint32_t* q, const std::uint32_t* lists_y,
-                                 index_t n_blocks, std::uint32_t* rows) {
-  return find_sharing(n, lists_x, k_x, q, lists_y, n_blocks, rows);
-}
+  index_t k;
+  const double* values;
+  index_t n_lines;
+  LargePages<Line> lines;
+};
 
-// Draws of one pair of graphs. Few relabelled rows share anything, and the others are told by
-// comparing whole lists; entries are as narrow as they can be.
+// An edge of both graphs, by its position in the lists of each.
+struct SharedEdge {
+  index_t of_x, of_y;
+};
+
+// Draws of many pairs of graphs. Few relabelled rows share anything: filters of the lists tell
+// which entries may be shared, and these are looked up.
 template <class Id>
 class Relabelling {
  public:
   struct Scratch {
-    std::vector<Id> q, rows, place;
+    std::vector<Id> q, entries, place;
+    std::vector<std::uint32_t> found;
+    std::vector<SharedEdge> shared;
+    std::vector<index_t> counts;
   };
 
-  Relabelling(const NeighborLists& x, const NeighborLists& y, const double* e, const double* f)
-      : x_(x),
-        y_(y),
-        e_(e),
-        f_(f),
-        n_blocks_((y.k + kLanes<Id> - 1) / kLanes<Id>),
-        k_y_(n_blocks_ * kLanes<Id>),
-        lists_x_(x.indices, x.indices + x.n_rows * x.k),
-        lists_y_(y.n_rows * k_y_) {
-    // Filled up with the row itself, which no neighbour of a row is.
-    for (index_t i = 0; i < y.n_rows; ++i) {
-      Id* list = lists_y_.data() + i * k_y_;
-      std::fill_n(list, k_y_, static_cast<Id>(i));
-      std::copy_n(y.row(i), y.k, list);
+  Relabelling(std::span<const WeightedGraph> graphs, std::span<const GraphPair> pairs)
+      : n_(graphs[0].lists.n_rows), pairs_(pairs) {
+    for (const WeightedGraph& graph : graphs) graphs_.emplace_back(graph);
+    shift_ = std::max(0, static_cast<int>(std::bit_width(static_cast<std::uint64_t>(n_ - 1))) - 9);
+    std::vector<index_t> probed(graphs.size(), -1), filter(graphs.size(), -1);
+    std::vector<index_t> filtered;
+    for (index_t p = 0; p < static_cast<index_t>(pairs.size()); ++p) {
+      const auto [x, y] = pairs[p];
+      if (std::max(graphs_[x].k, graphs_[y].k) > kLongestFiltered) {
+        marked_.push_back(p);
+        continue;
+      }
+      if (filter[y] < 0) {
+        filter[y] = static_cast<index_t>(filtered.size());
+        filtered.push_back(y);
+      }
+      if (probed[x] < 0) {
+        probed[x] = static_cast<index_t>(probed_.size());
+        probed_.push_back({graphs_[x].k, {}});
+        if (graphs_[x].k > kProbedLanes) width_ = kLongestFiltered;
+        probed_graphs_.push_back(x);
+      }
+      probed_[probed[x]].pairs.push_back({filter[y], p});
+    }
+    n_filters_ = static_cast<index_t>(filtered.size());
+    filters_.reset(n_ * n_filters_);
+    for (index_t f = 0; f < n_filters_; ++f) {
+      const NarrowGraph<Id>& graph = graphs_[filtered[f]];
+      for (index_t i = 0; i < n_; ++i) {
+        for (index_t s = 0; s < graph.k; ++s) {
+          filters_[i * n_filters_ + f].add(graph.row(i)[s], shift_);
+        }
+      }
     }
   }
 
-  double sum(const index_t* permutation, Scratch& scratch) const {
-    const index_t n = x_.n_rows;
-    scratch.q.assign(permutation, permutation + n);
-    scratch.rows.resize(n + 1);
-    scratch.place.resize(n, 0);
-    const Id *q = scratch.q.data(), *rows = scratch.rows.data();
-    const index_t n_sharing = find(q, scratch.rows);
-    double total = 0.0;
-    for (index_t r = 0; r < n_sharing; ++r) {
-      const index_t ahead = rows[std::min(r + kAhead, n_sharing - 1)];
-      prefetch(lists_y_.data() + q[ahead] * k_y_, y_.k);
-      if (e_) prefetch(e_ + ahead * x_.k, x_.k);
-      if (f_) prefetch(f_ + q[ahead] * y_.k, y_.k);
-      total = add_row(rows[r], q, scratch.place.data(), total);
+  // Writes the sums of all pairs, `stride` apart.
+  void sum(const index_t* permutation, Scratch& scratch, double* sums, index_t stride) const {
+    scratch.q.assign(permutation, permutation + n_);
+    scratch.place.resize(n_, 0);
+    scratch.counts.assign(pairs_.size(), 0);
+    scratch.entries.resize(probed_.size() * kProbedRows * width_);
+    scratch.found.resize(pairs_.size() * kFoundStride);
+    for (index_t p = 0; p < static_cast<index_t>(pairs_.size()); ++p) sums[p * stride] = 0.0;
+    for (index_t first = 0; first < n_ && !probed_.empty(); first += kProbedRows) {
+      const index_t stop = std::min(n_, first + kProbedRows);
+      find(first, stop, scratch);
+      const index_t most = *std::max_element(scratch.counts.begin(), scratch.counts.end());
+      if (stop < n_ && most < kMostFound) continue;
+      for (const ProbedLists& graph : probed_) {
+        for (const auto& [_, p] : graph.pairs) add_found(p, scratch, sums[p * stride]);
+      }
     }
-    return total;
+    for (const index_t p : marked_) {
+      for (index_t i = 0; i < n_; ++i) add_row(p, i, scratch, sums[p * stride]);
+    }
   }
 
  private:
-  static constexpr index_t kAhead = 4;
-
-  index_t find(const Id* q, std::vector<Id>& rows) const {
-    if (n_blocks_ <= kMostBlocks) {
-      return sharing(x_.n_rows, lists_x_.data(), x_.k, q, lists_y_.data(), n_blocks_, rows.data());
+  void find(index_t first, index_t stop, Scratch& scratch) const {
+    const Id* q = scratch.q.data();
+    const ListFilter* filters[kProbedRows];
+    for (index_t i = first; i < stop; ++i) {
+      filters[i - first] = filters_.data() + q[i] * n_filters_;
+      prefetch(filters[i - first], n_filters_);
     }
-    std::iota(rows.begin(), rows.end(), Id{0});
-    return x_.n_rows;
+    const auto n_probed = static_cast<index_t>(probed_.size());
+    for (index_t g = 0; g < n_probed; ++g) {
+      const NarrowGraph<Id>& graph = graphs_[probed_graphs_[g]];
+      for (index_t i = first; i < stop; ++i) {
+        Id* out = scratch.entries.data() + ((i - first) * n_probed + g) * width_;
+        const Id* list = graph.row(i);
+#pragma GCC unroll 8
+        for (index_t s = 0; s < graph.k; ++s) out[s] = q[list[s]];
+      }
+    }
+    probe_(probed_, scratch.entries.data(), width_, first, stop, filters, shift_,
+           scratch.found.data(), scratch.counts.data());
   }
 
-  double add_row(index_t i, const Id* q, Id* place, double total) const {
-    const Id *list_x = lists_x_.data() + i * x_.k, *list_y = lists_y_.data() + q[i] * k_y_;
-    for (index_t s = 0; s < y_.k; ++s) place[list_y[s]] = static_cast<Id>(s + 1);
-    for (index_t s = 0; s < x_.k; ++s) {
+  // Looks the found entries up, in order, so that the order of the sums is fixed. What is read is
+  // asked for ahead.
+  void add_found(index_t p, Scratch& scratch, double& sum) const {
+    const NarrowGraph<Id>&x = graphs_[pairs_[p].x], &y = graphs_[pairs_[p].y];
+    const std::uint32_t* found = scratch.found.data() + p * kFoundStride;
+    const index_t count = std::exchange(scratch.counts[p], 0);
+    const Id* q = scratch.q.data();
+    constexpr index_t kAhead = 16;
+    scratch.shared.clear();
+    for (index_t c = 0; c < count; ++c) {
+      const index_t ahead = found[std::min(c + kAhead, count - 1)] / kLongestFiltered;
+      prefetch(x.row(ahead), x.k);
+      prefetch(y.row(q[ahead]), y.k);
+      const index_t i = found[c] / kLongestFiltered, s = found[c] % kLongestFiltered;
+      const index_t at = y.place(q[i], q[x.row(i)[s]]);
+      if (at == y.k) continue;
+      const SharedEdge edge{i * x.k + s, q[i] * y.k + at};
+      if (x.values) prefetch(x.values + edge.of_x, 1);
+      if (y.values) prefetch(y.values + edge.of_y, 1);
+      scratch.shared.push_back(edge);
+    }
+    double total = sum;
+    for (const SharedEdge& edge : scratch.shared) {
+      total += x.value(edge.of_x) * y.value(edge.of_y);
+    }
+    sum = total;
+  }
+
+  // Of long lists: marks the places of one in an array of all samples.
+  void add_row(index_t p, index_t i, Scratch& scratch, double& total) const {
+    const NarrowGraph<Id>&x = graphs_[pairs_[p].x], &y = graphs_[pairs_[p].y];
+    const Id *q = scratch.q.data(), *list_x = x.row(i), *list_y = y.row(q[i]);
+    Id* place = scratch.place.data();
+    for (index_t s = 0; s < y.k; ++s) place[list_y[s]] = static_cast<Id>(s + 1);
+    for (index_t s = 0; s < x.k; ++s) {
       const index_t at = place[q[list_x[s]]];
-      if (at > 0) total += value(e_, i * x_.k + s) * value(f_, q[i] * y_.k + at - 1);
+      if (at > 0) total += x.value(i * x.k + s) * y.value(q[i] * y.k + at - 1);
     }
-    for (index_t s = 0; s < y_.k; ++s) place[list_y[s]] = 0;
-    return total;
+    for (index_t s = 0; s < y.k; ++s) place[list_y[s]] = 0;
   }
 
-  const NeighborLists &x_, &y_;
-  const double *e_, *f_;
-  index_t n_blocks_, k_y_;
-  std::vector<Id> lists_x_, lists_y_;
+  index_t n_, n_filters_ = 0, width_ = kProbedLanes;
+  int shift_ = 0;
+  std::span<const GraphPair> pairs_;
+  std::vector<NarrowGraph<Id>> graphs_;
+  std::vector<ProbedLists> probed_;
+  std::vector<index_t> probed_graphs_, marked_;
+  LargePages<ListFilter> filters_;  // of each sample, those of all graphs
+  Probe<Id> probe_ = probe<Id>();
 };
 
 }  // namespace
 
 MantelTerms mantel_terms(const NeighborLists& graph, const double* e, const Run& run) {
   const index_t n = graph.n_rows, k = graph.k;
-  const Incoming incoming(graph, e != nullptr);
+  const Incoming incoming(graph, k, [](index_t, index_t) { return true; });
   std::vector<double> rows(n, 0.0), columns(n, 0.0), back(n, 0.0), squares(n, 0.0);
   std::vector<std::vector<std::int32_t>> places(run.n_threads);
   parallel_for((n + kRowsPerTask - 1) / kRowsPerTask, run, [&](index_t task, int worker) {
@@ -198,26 +264,18 @@ MantelTerms mantel_terms(const NeighborLists& graph, const double* e, const Run&
     if (place.empty()) place.assign(n, -1);
     const index_t stop = std::min(n, (task + 1) * kRowsPerTask);
     for (index_t i = task * kRowsPerTask; i < stop; ++i) {
-      const index_t *list = graph.row(i), first = incoming.begin(i), last = incoming.end(i);
-      for (index_t s = 0; s < k; ++s) place[list[s]] = static_cast<std::int32_t>(s);
-      if (e) {
-        for (index_t s = 0; s < k; ++s) {
-          const double forth = e[i * k + s];
-          rows[i] += forth;
-          squares[i] += forth * forth;
-        }
-        for (index_t at = first; at < last; ++at) {
-          const double weight = e[incoming.edge(at)];
-          columns[i] += weight;
-          const index_t forth = place[incoming.row(at)];
-          if (forth >= 0) back[i] += e[i * k + forth] * weight;
-        }
-      } else {
-        index_t both = 0;
-        for (index_t at = first; at < last; ++at) both += place[incoming.row(at)] >= 0;
-        rows[i] = squares[i] = static_cast<double>(k);
-        columns[i] = static_cast<double>(last - first);
-        back[i] = static_cast<double>(both);
+      const index_t* list = graph.row(i);
+      for (index_t s = 0; s < k; ++s) {
+        place[list[s]] = static_cast<std::int32_t>(s);
+        const double forth = e[i * k + s];
+        rows[i] += forth;
+        squares[i] += forth * forth;
+      }
+      for (const Incoming::Edge* edge = incoming.begin(i); edge != incoming.end(i); ++edge) {
+        const double weight = e[edge->row * k + edge->place];
+        columns[i] += weight;
+        const index_t forth = place[edge->row];
+        if (forth >= 0) back[i] += e[i * k + forth] * weight;
       }
       for (index_t s = 0; s < k; ++s) place[list[s]] = -1;
     }
@@ -234,17 +292,74 @@ MantelTerms mantel_terms(const NeighborLists& graph, const double* e, const Run&
   return terms;
 }
 
-void mantel_draws(const NeighborLists& graph_x, const NeighborLists& graph_y, const double* e,
-                  const double* f, const index_t* permutations, index_t n_draws, const Run& run,
-                  double* draws) {
+std::vector<MantelTerms> mantel_counts(const NeighborLists& graph, std::span<const index_t> ks,
+                                       const Run& run) {
+  const index_t n = graph.n_rows, most = ks.back(), n_ks = static_cast<index_t>(ks.size());
+  // The first k that a place in a list counts for.
+  std::vector<std::uint32_t> level(most);
+  for (index_t s = 0; s < most; ++s) {
+    level[s] = static_cast<std::uint32_t>(std::upper_bound(ks.begin(), ks.end(), s) - ks.begin());
+  }
+  std::vector<std::uint32_t> ends(n * n_ks, 0);
+  for (index_t i = 0; i < n; ++i) {
+    for (index_t s = 0; s < most; ++s) ++ends[graph.row(i)[s] * n_ks + level[s]];
+  }
+  // An edge there and back is met at its lower end.
+  const Incoming incoming(graph, most, [](index_t i, index_t j) { return i > j; });
+  struct Worker {
+    std::vector<std::int32_t> place;
+    std::vector<index_t> back;
+  };
+  std::vector<Worker> workers(run.n_threads);
+  parallel_for((n + kRowsPerTask - 1) / kRowsPerTask, run, [&](index_t task, int worker) {
+    auto& [place, back] = workers[worker];
+    if (place.empty()) {
+      place.assign(n, static_cast<std::int32_t>(n_ks));
+      back.assign(n_ks + 1, 0);
+    }
+    const index_t stop = std::min(n, (task + 1) * kRowsPerTask);
+    for (index_t i = task * kRowsPerTask; i < stop; ++i) {
+      const index_t* list = graph.row(i);
+      for (index_t s = 0; s < most; ++s) place[list[s]] = static_cast<std::int32_t>(level[s]);
+      for (const Incoming::Edge* edge = incoming.begin(i); edge != incoming.end(i); ++edge) {
+        ++back[std::max(place[edge->row], static_cast<std::int32_t>(level[edge->place]))];
+      }
+      for (index_t s = 0; s < most; ++s) place[list[s]] = static_cast<std::int32_t>(n_ks);
+    }
+  });
+  std::vector<MantelTerms> found(n_ks);
+  std::vector<index_t> columns(n, 0);
+  index_t both = 0;
+  for (index_t t = 0; t < n_ks; ++t) {
+    for (const Worker& worker : workers) both += worker.back.empty() ? 0 : worker.back[t];
+    index_t squares = 0;
+    for (index_t j = 0; j < n; ++j) {
+      columns[j] += ends[j * n_ks + t];
+      squares += columns[j] * columns[j];
+    }
+    const auto k = static_cast<double>(ks[t]), edges = static_cast<double>(n) * k;
+    found[t] = {
+        edges,    edges, 2.0 * static_cast<double>(both), edges * k, static_cast<double>(squares),
+        edges * k};
+  }
+  return found;
+}
+
+index_t mantel_draws_bytes(index_t n_samples, index_t n_pairs) {
+  return n_samples * n_pairs * static_cast<index_t>(sizeof(ListFilter));
+}
+
+void mantel_draws(std::span<const WeightedGraph> graphs, std::span<const GraphPair> pairs,
+                  const index_t* permutations, index_t n_draws, const Run& run, double* draws) {
+  const index_t n = graphs[0].lists.n_rows;
   const auto all = [&](auto id) {
-    const Relabelling<decltype(id)> relabelling(graph_x, graph_y, e, f);
+    const Relabelling<decltype(id)> relabelling(graphs, pairs);
     std::vector<typename Relabelling<decltype(id)>::Scratch> scratch(run.n_threads);
     parallel_for(n_draws, run, [&](index_t draw, int worker) {
-      draws[draw] = relabelling.sum(permutations + draw * graph_x.n_rows, scratch[worker]);
+      relabelling.sum(permutations + draw * n, scratch[worker], draws + draw, n_draws);
     });
   };
-  if (graph_x.n_rows <= index_t{1} << 16) {
+  if (n <= index_t{1} << 16) {
     all(std::uint16_t{});
   } else {
     all(std::uint32_t{});

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 #include "common/parallel.hpp"
 #include "common/types.hpp"
 
@@ -38,6 +40,26 @@ void overlap_terms(const NeighborLists& graph_x, const NeighborLists& graph_y, c
 // the list, (n, k), and -1 in the places left where there are fewer.
 void lists_within(const NeighborLists& graph, const index_t* group, index_t k, const Run& run,
                   index_t* places);
+
+// Several ways to split the samples in two, a bit each: bit t of halves[j] is j's half in split t.
+using Splits = std::uint32_t;
+constexpr int kMostSplits = 32;
+
+// For each entry of each list, (n, k of the graph): the splits in which it is among the first k
+// entries that are in the list's own half. Counters of all splits are kept as planes of bits.
+void members_within(const NeighborLists& graph, const Splits* halves, index_t k, const Run& run,
+                    Splits* members);
+
+// overlap_terms of the members alone, for each split: products (n_splits, n), the overlap itself
+// where no values are given. Lists are read once, and not once for each split.
+void overlap_within(const NeighborLists& graph_x, const NeighborLists& graph_y,
+                    const Splits* members_x, const Splits* members_y, const double* e,
+                    const double* f, int n_splits, const Run& run, double* products);
+
+// The order-th (from 1) of the members' values, for each split, (n_splits, n); the list's last
+// value where there are fewer. values, members: (n, k).
+void nth_within(const double* values, const Splits* members, index_t n, index_t k, index_t order,
+                int n_splits, const Run& run, double* nth);
 
 // Comparisons of ordered lists, of shape (n); a null output is not computed.
 struct ListTerms {

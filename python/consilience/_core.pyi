@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 _Set = NDArray[np.float32] | NDArray[np.float64]
 _Floats = NDArray[np.float64]
 _Indices = NDArray[np.int64]
+_Splits = NDArray[np.uint32]
+_SixSums = tuple[float, float, float, float, float, float]
 
 def install_blas(sgemm: Any, dgemm: Any) -> None: ...
 def blas_installed() -> bool: ...
@@ -123,6 +125,24 @@ def overlap_terms(
 def lists_within(
     indices: _Indices, group: _Indices, *, k: int, rows: _Indices | None = None, n_threads: int
 ) -> _Indices: ...
+def members_within(
+    indices: _Indices, halves: _Splits, *, k: int, rows: _Indices | None = None, n_threads: int
+) -> _Splits: ...
+def overlap_within(
+    indices_x: _Indices,
+    indices_y: _Indices,
+    members_x: _Splits,
+    members_y: _Splits,
+    e: _Floats | None,
+    f: _Floats | None,
+    *,
+    n_splits: int,
+    n_samples: int | None = None,
+    n_threads: int,
+) -> _Floats: ...
+def nth_within(
+    values: _Floats, members: _Splits, *, order: int, n_splits: int, n_threads: int
+) -> _Floats: ...
 def list_terms(
     indices_x: _Indices,
     indices_y: _Indices,
@@ -144,15 +164,14 @@ def list_draws(
     edit: bool,
     n_threads: int,
 ) -> tuple[_Floats, _Floats, _Floats, _Floats]: ...
-def mantel_terms(
-    indices: _Indices, e: _Floats | None, *, n_threads: int
-) -> tuple[float, float, float, float, float, float]: ...
+def mantel_terms(indices: _Indices, e: _Floats, *, n_threads: int) -> _SixSums: ...
+def mantel_counts(indices: _Indices, ks: Sequence[int], *, n_threads: int) -> list[_SixSums]: ...
 def mantel_draws(
-    indices_x: _Indices,
-    indices_y: _Indices,
-    e: _Floats | None,
-    f: _Floats | None,
+    indices: Sequence[_Indices],
+    values: Sequence[_Floats | None],
+    pairs: Sequence[tuple[int, int]],
     permutations: _Indices,
     *,
     n_threads: int,
 ) -> _Floats: ...
+def mantel_draws_bytes(n_samples: int, n_pairs: int) -> int: ...

@@ -105,15 +105,16 @@ class Terms:
 
     def graph(self, a: int, need: GraphNeed) -> Graph:
         """Return the neighbour graph of model a."""
+        return self._once(  # type: ignore[no-any-return]
+            ("graph", a, need), lambda: self._widest_graph(a, need).nearest(need.k)
+        )
 
-        def make() -> Graph:
-            (full,) = _widest(g for g in self._graph_needs() if _same_but_k(g, need))
-            widest: Graph = self._once(
-                ("widest graph", a, full), lambda: self._search(self.values(a, full.view), full)
-            )
-            return widest.nearest(need.k)
-
-        return self._once(("graph", a, need), make)  # type: ignore[no-any-return]
+    def _widest_graph(self, a: int, need: GraphNeed) -> Graph:
+        """Return the graph that was searched: the first k neighbours in it are those asked for."""
+        (full,) = _widest(g for g in self._graph_needs() if _same_but_k(g, need))
+        return self._once(  # type: ignore[no-any-return]
+            ("widest graph", a, full), lambda: self._search(self.values(a, full.view), full)
+        )
 
     def _search(self, X: Any, need: GraphNeed) -> Graph:
         if need.method == "approx":
@@ -247,6 +248,17 @@ class Terms:
             ),
         )
 
+    def nearest(self, a: int, need: GraphNeed, orders: tuple[int, ...]) -> tuple[Floats, ...]:
+        """Return the distances of model a's rows to these neighbours, the first being 1."""
+        distances = self._widest_graph(a, need).distances
+        return tuple(distances[:, order - 1] for order in orders)
+
+    def log_distances(self, a: int, need: GraphNeed) -> Floats:
+        """Return the sums of the logarithms of the distances to all k neighbours."""
+        with np.errstate(divide="ignore"):
+            logs = np.log(self._widest_graph(a, need).distances[:, : need.k])
+        return np.asarray(logs.sum(axis=1))
+
     def list_terms(self, a: int, b: int, need: GraphNeed, **wanted: bool) -> ListTerms:
         """Return comparisons of the ordered neighbour lists of a and b."""
         return self._once(  # type: ignore[no-any-return]
@@ -256,10 +268,46 @@ class Terms:
 
     def mantel(self, a: int, need: GraphNeed | EdgeNeed) -> MantelTerms:
         """Return what permutation moments need of model a's graph."""
+        if isinstance(need, EdgeNeed):
+            return self._once(  # type: ignore[no-any-return]
+                ("mantel", a, need),
+                lambda: self.ops.mantel_terms(self.graph(a, need.graph), self.edges(a, need)),
+            )
+        ranked = [other.graph for other in self.needs if isinstance(other, RankNeed)]
+        # Ranks are asked for of several k, and one pass serves all.
+        ks = sorted({g.k for g in ranked if _same_but_k(g, need)} if need in ranked else {need.k})
+        widest = replace(need, k=ks[-1])
+        made = self._once(
+            ("mantel counts", a, widest), lambda: self.ops.mantel_counts(self.graph(a, widest), ks)
+        )
+        return made[ks.index(need.k)]  # type: ignore[no-any-return]
+
+    def mantel_draws(self, a: int, b: int, need: GraphNeed | EdgeNeed, orders: Indices) -> Floats:
+        """Return Σ over the edges that a's graph and b's, relabelled, share; for each of `orders`.
+
+        All pairs on that side of the diagonal are drawn when the first is asked for: scores that
+        have these draws are symmetric.
+        """
+        pairs = [
+            pair for pair in self.pairs if pair[0] != pair[1] and (pair[0] < pair[1]) == (a < b)
+        ]
+        if (a, b) not in pairs:
+            return np.asarray(self._mantel_draws([(a, b)], need, orders)[0])
+        made = self._once(("mantel draws", need, a < b), dict)
+        if made.get("orders") is not orders:
+            made.update(orders=orders, draws=self._mantel_draws(pairs, need, orders))
+        return made["draws"][pairs.index((a, b))]  # type: ignore[no-any-return]
+
+    def _mantel_draws(
+        self, pairs: Sequence[tuple[int, int]], need: GraphNeed | EdgeNeed, orders: Indices
+    ) -> Floats:
+        models = sorted({m for pair in pairs for m in pair})
         graph = need.graph if isinstance(need, EdgeNeed) else need
-        e = self.edges(a, need) if isinstance(need, EdgeNeed) else None
-        return self._once(  # type: ignore[no-any-return]
-            ("mantel", a, need), lambda: self.ops.mantel_terms(self.graph(a, graph), e)
+        return self.ops.mantel_draws(
+            [self.graph(m, graph) for m in models],
+            [self.edges(m, need) if isinstance(need, EdgeNeed) else None for m in models],
+            [(models.index(a), models.index(b)) for a, b in pairs],
+            orders,
         )
 
     def moments(self, a: int, b: int, need: MomentNeed) -> CenteredMoments:
@@ -274,7 +322,7 @@ class Terms:
         return made[a, b]  # type: ignore[no-any-return]
 
     def derived(self, models: tuple[int, ...], key: Any, make: Callable[[], T]) -> T:
-        """Return what `make` makes of the moments of one model or a pair, made once."""
+        """Return what `make` makes of the terms of one model or a pair, made once."""
         return self._once(("derived", models, key), make)  # type: ignore[no-any-return]
 
     def _moment_pairs(self) -> list[tuple[int, int]]:
@@ -370,9 +418,12 @@ class Terms:
 
     def rank_sums(self, a: int, b: int, need: RankNeed) -> Floats:
         """Return, per row, the sum of the ranks in b of its first k neighbours in a."""
-        ks = self._once(("rank ks", need), lambda: self._rank_ks(need))
-        sources = self._once(("rank sources", b), lambda: self._rank_sources(b))
-        return self.ranks(b, need).sums[sources.index(a), :, ks.index(need.graph.k)]
+
+        def make() -> dict[int, Floats]:
+            of_k = self.ranks(b, need).sums[:, :, self._rank_ks(need).index(need.graph.k)]
+            return dict(zip(self._rank_sources(b), of_k, strict=True))
+
+        return self._once(("rank sums", b, need), make)[a]  # type: ignore[no-any-return]
 
     def ranks(self, b: int, need: RankNeed) -> RankTerms:
         """Return sums of the ranks in b: of all lists and, for a null, of the whole matrix."""
@@ -414,6 +465,8 @@ class Terms:
 
     def block(self, a: int, need: Need) -> Block:
         """Return a term of model a among some samples, as the dense matrix it sums up."""
+        if isinstance(need, RankNeed):  # of all k
+            need = replace(need, graph=replace(need.graph, k=0))
         return self._once(("block", a, need), lambda: self._block(a, need))  # type: ignore[no-any-return]
 
     def _block(self, a: int, need: Need) -> Block:
@@ -422,11 +475,15 @@ class Terms:
             return Block(self.ranks(a, need).block)
         if isinstance(need, (GraphNeed, EdgeNeed)):
             graph = need.graph if isinstance(need, EdgeNeed) else need
-            lists = self.graph(a, graph).indices[chosen]
-            weights = self.edges(a, need)[chosen] if isinstance(need, EdgeNeed) else 1.0
-            rows = np.zeros((len(chosen), self.n_samples))
-            np.put_along_axis(rows, lists, weights, axis=1)
-            return Block(rows[:, chosen])
+            place = np.full(self.n_samples, -1)
+            place[chosen] = np.arange(len(chosen))
+            ends = place[self._widest_graph(a, graph).indices[chosen, : graph.k]]
+            inside = ends >= 0
+            block = np.zeros((len(chosen), len(chosen)))
+            block[np.nonzero(inside)[0], ends[inside]] = (
+                self.edges(a, need)[chosen][inside] if isinstance(need, EdgeNeed) else 1.0
+            )
+            return Block(block)
         from consilience.backends._offsets import to_host
 
         X = to_host(self.values(a, need.view)[chosen, :]).astype(np.float64)

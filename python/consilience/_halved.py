@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from consilience.needs import EdgeNeed, GraphNeed
-from consilience.terms import Floats, Graph, Indices, ListTerms, Shared
+from consilience.terms import Floats, Graph, Indices, ListTerms, Shared, Splits
 
 if TYPE_CHECKING:
     from consilience._evaluate import Terms
 
 
 T = TypeVar("T")
+
+
+def wider(need: GraphNeed, n_samples: int) -> GraphNeed:
+    """Return the graph whose lists are long enough."""
+    return replace(need, k=wide_enough(need.k, n_samples))
 
 
 def wide_enough(k: int, n_samples: int) -> int:
@@ -27,8 +32,75 @@ def wide_enough(k: int, n_samples: int) -> int:
     return min(n_samples - 1, 2 * k + math.ceil(3.2 * math.sqrt(2 * k) + 6))
 
 
+class Halves:
+    """What `Terms` gives of graphs, for several splits of the samples into halves at once.
+
+    Arrays are (n_splits, n_rows). Neighbours come from the wide lists of `terms`; a row that holds
+    too few of its own half, about one in a thousand, has none in their place, and its last distance
+    for theirs.
+    """
+
+    def __init__(self, terms: Terms, seconds: Sequence[Indices]) -> None:
+        self._terms, self.n_splits = terms, len(seconds)
+        self.n_samples, self.ops, self.name = terms.n_samples, terms.ops, terms.name
+        self._in_second = np.zeros(terms.n_samples, np.uint32)
+        for split, second in enumerate(seconds):
+            self._in_second[second] |= np.uint32(1 << split)
+        self._cache: dict[Hashable, Any] = {}
+
+    def shared(self, a: int, b: int, need: GraphNeed | EdgeNeed) -> Shared:
+        """Return sums over the edges that the graphs of a and b share; no overlap of values."""
+        if a != b:
+            return self._shared(a, b, need)
+        # A model's own serve all its pairs.
+        return self._once(("shared", a, need), lambda: self._shared(a, a, need))
+
+    def nearest(self, m: int, need: GraphNeed, orders: tuple[int, ...]) -> tuple[Floats, ...]:
+        """Return the distances to these neighbours, the first being 1."""
+        wide = self._terms.graph(m, wider(need, self.n_samples))
+        members = self._members(m, need)
+        return tuple(
+            self.ops.nth_within(wide.distances, members, order, self.n_splits) for order in orders
+        )
+
+    def log_distances(self, m: int, need: GraphNeed) -> Floats:
+        """Return the sums of the logarithms of the distances."""
+        graph, members = self._terms.graph(m, wider(need, self.n_samples)), self._members(m, need)
+        with np.errstate(divide="ignore"):
+            logs = np.log(graph.distances)
+        sides = (members, members)
+        sums = self.ops.overlap_within(graph, graph, sides, logs, None, self.n_splits)
+        found = self.ops.overlap_within(graph, graph, sides, None, None, self.n_splits)
+        missing = need.k - found
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.where(missing > 0, sums + missing * logs[:, -1], sums))
+
+    def _once(self, key: Hashable, make: Callable[[], T]) -> T:
+        if key not in self._cache:
+            self._cache[key] = make()
+        return self._cache[key]  # type: ignore[no-any-return]
+
+    def _shared(self, a: int, b: int, need: GraphNeed | EdgeNeed) -> Shared:
+        graph = need.graph if isinstance(need, EdgeNeed) else need
+        wide = wider(graph, self.n_samples)
+        x, y = (self._terms.graph(m, wide) for m in (a, b))
+        members = self._members(a, graph), self._members(b, graph)
+        if not isinstance(need, EdgeNeed):
+            overlap = self.ops.overlap_within(x, y, members, None, None, self.n_splits)
+            return Shared(overlap, overlap)
+        e, f = (self._terms.edges(m, replace(need, graph=wide)) for m in (a, b))
+        products = self.ops.overlap_within(x, y, members, e, f, self.n_splits)
+        return Shared(np.zeros((self.n_splits, 0)), products)
+
+    def _members(self, m: int, need: GraphNeed) -> Splits:
+        wide = self._terms.graph(m, wider(need, self.n_samples))
+        return self._once(
+            ("members", m, need), lambda: self.ops.members_within(wide, self._in_second, need.k)
+        )
+
+
 class Halved:
-    """What `Terms` gives of graphs, for two halves at once that do not know of each other.
+    """What `Terms` gives of graphs and their ordered lists, for one split into halves.
 
     Rows are those of the graphs, all samples or some. Lists come from the wide lists of `terms`; a
     row that holds too few of its own half, about one in a thousand, is filled with others of that
@@ -73,7 +145,7 @@ class Halved:
         return Shared(*self.ops.overlap_terms(x, y, e, f))
 
     def _wide(self, need: GraphNeed) -> GraphNeed:
-        return replace(need, k=wide_enough(need.k, self.n_samples))
+        return wider(need, self.n_samples)
 
     def _places(self, m: int, need: GraphNeed) -> Indices:
         """Return where in the wide lists the chosen entries stand, -1 where filled."""

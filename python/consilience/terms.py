@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
+# One bit for each of several ways to split the samples in two.
+Splits = NDArray[np.uint32]
 
 
 class Saved:
@@ -202,7 +204,7 @@ class GraphTerms(Saved):
 class Shared(NamedTuple):
     """The two of `GraphTerms` that look at no other row, each (n_rows,)."""
 
-    overlap: Indices
+    overlap: Indices | Floats
     products: Floats
 
 

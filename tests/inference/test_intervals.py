@@ -1,11 +1,13 @@
 """Do 95 of 100 intervals hold the truth?"""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import consilience as cs
 from consilience._evaluate import metric_with, terms_of
-from consilience._halved import Halved, wide_enough
+from consilience._halved import Halved, Halves, wide_enough
 from consilience.inference.dependence import added_by_dependence, dependent_std_error, disjoint
 from consilience.metrics._dimension import (
     gride_influence,
@@ -13,6 +15,7 @@ from consilience.metrics._dimension import (
     twonn_fit,
     twonn_fit_influence,
 )
+from consilience.study._errors import wider_needs
 
 N, REPEATS = 120, 200
 METRICS = [
@@ -144,6 +147,75 @@ def test_a_row_with_too_few_of_its_half_is_filled_without_weight():
     assert all(len(set(row)) == 5 and i not in row for i, row in enumerate(graph.indices))
     assert (edges[:20] == 0.0).all()
     assert (edges[30:50] != 0.0).all()
+
+
+@pytest.mark.parametrize("backend", ["native", "array"])
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("cknna", {"k": 7}),
+        ("mutual_knn", {"k": 7}),
+        ("jaccard_knn", {"k": 6}),
+        ("twonn", {}),
+        ("gride", {"n1": 2, "n2": 5}),
+        ("dimension_mle", {"k": 8}),
+        ("dimension_mle", {"k": 8, "combine": "mean"}),
+    ],
+)
+def test_what_rows_add_in_a_half_is_what_they_add_in_the_half_alone(rng, backend, name, settings):
+    n = 41
+    X = rng.standard_normal((n, 4))
+    sets = [("a", X), ("b", X[:, :3] + 0.3 * rng.standard_normal((n, 3)))]
+    _, metric = metric_with(name, settings)
+    half = metric.among(n // 2, n)
+    needs = [*half.needs(), *wider_needs([metric], n)]
+    terms = terms_of(sets, needs, [(0, 1)], backend=backend)
+    splits = list(disjoint(n, n // 2, 2, 3))
+    halves = Halves(terms, [second for _, second in splits])
+    found = half.influence(halves, 0, 1)
+    assert found.shape == (3, n)
+    for draw, (_, second) in enumerate(splits):
+        in_half = np.zeros(n, np.int64)
+        in_half[second] = 1
+        expected = half.influence(OneSplit(terms, in_half, 0), 0, 1)
+        np.testing.assert_allclose(found[draw], expected, rtol=1e-9, atol=1e-12)
+
+
+class OneSplit(Halved):
+    """The terms of one split, from its lists: which are those of the half alone."""
+
+    def nearest(self, m, need, orders):
+        return tuple(self.graph(m, need).distances[:, order - 1] for order in orders)
+
+    def log_distances(self, m, need):
+        return np.log(self.graph(m, need).distances).sum(axis=1)
+
+
+def test_a_row_with_too_few_of_its_half_has_its_last_distance_for_theirs():
+    X = np.arange(60.0)[:, None] + 1.0
+    _, metric = metric_with("dimension_mle", {"k": 5})
+    terms = terms_of([("a", X)], metric.needs(), [(0, 0)])
+    (need,) = metric.needs()
+    halves = Halves(terms, [np.array([0, 1, 2, 59])])
+    halves._terms = FiveWide(terms)
+    (last,) = halves.nearest(0, need, (5,))
+    near = np.abs(X - X.T)
+    np.fill_diagonal(near, np.inf)
+    near.sort(axis=1)
+    assert last[0, 0] == 5.0  # it knows two of its half only
+    logs = halves.log_distances(0, need)
+    np.testing.assert_allclose(logs[0, 0], np.log([1.0, 2.0, 5.0, 5.0, 5.0]).sum())
+    np.testing.assert_allclose(logs[0, 30], np.log(near[30, :5]).sum())
+
+
+class FiveWide:
+    """Lists too short on purpose."""
+
+    def __init__(self, terms):
+        self._terms = terms
+
+    def graph(self, m, need):
+        return self._terms.graph(m, replace(need, k=5))
 
 
 @pytest.mark.parametrize(

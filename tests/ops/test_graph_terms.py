@@ -169,6 +169,91 @@ def test_lists_within_hold_the_first_of_the_own_group(ops, sets, rng):
         assert row.tolist() == (own + [-1] * 4)[:4]
 
 
+@pytest.mark.parametrize("rows", [None, np.array([0, 3, 40, 96])])
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 9])
+def test_members_within_are_the_first_of_the_own_half(ops, sets, rng, rows, k):
+    graph = ops.knn_exact(sets[0], k=9, distance="l2", rows=rows)
+    halves = rng.integers(0, 1 << 32, 97, dtype=np.uint32)
+    members = ops.members_within(graph, halves, k)
+    samples = np.arange(97) if rows is None else rows
+    for t in (0, 5, 31):
+        half = halves >> t & 1
+        for i, ends, row in zip(samples, graph.indices, members >> t & 1, strict=True):
+            own = np.flatnonzero(half[ends] == half[i])[:k]
+            assert np.flatnonzero(row).tolist() == own.tolist()
+
+
+@pytest.mark.parametrize("n_splits", [1, 7, 32])
+def test_overlap_within_is_the_overlap_of_the_members(ops, sets, rng, n_splits):
+    x, y = ops.knn_exact(sets[0], k=9, distance="l2"), ops.knn_exact(sets[1], k=7, distance="l2")
+    e, f = rng.standard_normal(x.indices.shape), rng.standard_normal(y.indices.shape)
+    halves = rng.integers(0, 1 << 32, 97, dtype=np.uint32)
+    members = tuple(ops.members_within(graph, halves, 4) for graph in (x, y))
+    plain = ops.overlap_within(x, y, members, None, None, n_splits)
+    products = ops.overlap_within(x, y, members, e, f, n_splits)
+    assert plain.shape == products.shape == (n_splits, 97)
+    for t in range(n_splits):
+        a, b = (np.zeros((97, 97)) for _ in range(2))
+        for matrix, graph, values, some in ((a, x, e, members[0]), (b, y, f, members[1])):
+            np.put_along_axis(matrix, graph.indices, np.where(some >> t & 1, values, 0.0), axis=1)
+        assert_allclose(products[t], (a * b).sum(axis=1), rtol=1e-12, atol=1e-14)
+        assert_array_equal(plain[t], ((a != 0.0) & (b != 0.0)).sum(axis=1))
+
+
+def test_a_value_that_is_no_member_adds_nothing(ops, sets):
+    graph = ops.knn_exact(sets[0], k=3, distance="l2")
+    values = np.full(graph.indices.shape, -np.inf)
+    values[:, 1] = 2.0
+    members = np.full(graph.indices.shape, 2, np.uint32)
+    members[:, 1] = 3
+    sums = ops.overlap_within(graph, graph, (members, members), values, None, 2)
+    assert_array_equal(sums, [np.full(97, 2.0), np.full(97, -np.inf)])
+
+
+@pytest.mark.parametrize("order", [1, 2, 5])
+def test_nth_within_is_the_nth_member_or_the_last_of_the_list(ops, rng, order):
+    values = np.sort(rng.standard_normal((300, 6)), axis=1)
+    members = rng.integers(0, 1 << 9, (300, 6), dtype=np.uint32)
+    nth = ops.nth_within(values, members, order, 9)
+    for t in range(9):
+        for row, some, found in zip(values, members >> t & 1, nth[t], strict=True):
+            own = row[some == 1]
+            assert found == (own[order - 1] if len(own) >= order else row[-1])
+
+
+@pytest.mark.parametrize("n_threads", [2, 3])
+def test_splits_do_not_depend_on_threads(sets, rng, n_threads):
+    graphs = [native().knn_exact(X, k=9, distance="l2") for X in sets[:2]]
+    e, f = rng.standard_normal((2, 97, 9))
+    halves = rng.integers(0, 1 << 32, 97, dtype=np.uint32)
+    found = []
+    for ops in (native(), native(n_threads=n_threads)):
+        members = tuple(ops.members_within(graph, halves, 4) for graph in graphs)
+        sums = ops.overlap_within(*graphs, members, e, f, 32)
+        nth = ops.nth_within(graphs[0].distances, members[0], 2, 32)
+        found.append((*members, sums, nth))
+    for one, other in zip(*found, strict=True):
+        assert_array_equal(one, other)
+
+
+def test_splits_reject_a_bad_argument(sets):
+    graph = native().knn_exact(sets[0][:30], k=3, distance="l2")
+    halves, members = np.zeros(30, np.uint32), np.zeros((30, 3), np.uint32)
+    for call, message in (
+        (lambda: _core.members_within(graph.indices, halves, k=4, n_threads=1), "`k`"),
+        (lambda: _core.members_within(graph.indices, halves[:9], k=1, n_threads=1), "indices"),
+        (lambda: native().overlap_within(graph, graph, (members, members), None, None, 33), "32"),
+        (
+            lambda: native().overlap_within(graph, graph, (members, members[:9]), None, None, 1),
+            "members_y",
+        ),
+        (lambda: native().nth_within(graph.distances, members, 4, 1), "`order`"),
+        (lambda: native().nth_within(graph.distances, members[:, :2].copy(), 1, 1), "members"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
 @pytest.mark.parametrize(
     ("k", "size", "message"), [(0, 30, "`k`"), (4, 30, "`k`"), (2, 29, "indices")]
 )
@@ -212,8 +297,8 @@ def test_what_reads_other_rows_too_refuses_lists_of_some(ops, sets):
         lambda: ops.graph_terms(x, y, None, None),
         lambda: ops.list_terms(x, y, cycle=True),
         lambda: ops.list_draws(x, y, orders, jaccard=True),
-        lambda: ops.mantel_terms(x, None),
-        lambda: ops.mantel_draws(x, y, None, None, orders),
+        lambda: ops.mantel_counts(x, [2]),
+        lambda: ops.mantel_draws([x, y], [None, None], [(0, 1)], orders),
         lambda: x.relabelled(orders[0]),
     ):
         with pytest.raises(ValueError, match="all 97 samples, and only 7"):

@@ -25,6 +25,7 @@ from consilience.terms import (
     MantelTerms,
     Moments,
     RankTerms,
+    Splits,
     require_whole,
 )
 
@@ -194,10 +195,49 @@ class ArrayBackend:
         return overlap, products
 
     def lists_within(self, graph: Graph, group: Indices, k: int) -> Indices:
-        group_of_row = group if graph.rows is None else group[graph.rows]
-        own = group[graph.indices] == group_of_row[:, None]
+        own = group[graph.indices] == group[_samples(graph)][:, None]
         order = np.argsort(~own, axis=1, kind="stable")[:, :k]
         return np.where(np.take_along_axis(own, order, axis=1), order, -1)
+
+    def members_within(self, graph: Graph, halves: Splits, k: int) -> Splits:
+        members = np.zeros(graph.indices.shape, np.uint32)
+        for t in range(32):
+            half = (halves >> np.uint32(t)) & np.uint32(1)
+            own = half[graph.indices] == half[_samples(graph)][:, None]
+            first = own & (np.cumsum(own, axis=1) <= k)
+            members |= first.astype(np.uint32) << np.uint32(t)
+        return members
+
+    def overlap_within(
+        self,
+        x: Graph,
+        y: Graph,
+        members: tuple[Splits, Splits],
+        e: Floats | None,
+        f: Floats | None,
+        n_splits: int,
+    ) -> Floats:
+        e = np.ones(x.indices.shape) if e is None else e
+        f = np.ones(y.indices.shape) if f is None else f
+        found = []
+        for t in range(n_splits):
+            sides = []
+            for graph, values, some in zip((x, y), (e, f), members, strict=True):
+                inside = (some >> np.uint32(t)) & np.uint32(1) > 0
+                rows = zip(graph.indices, values, inside, strict=True)
+                sides.append([dict(zip(j[m], v[m], strict=True)) for j, v, m in rows])
+            found.append(
+                [sum(a[j] * b[j] for j in b if j in a) for a, b in zip(*sides, strict=True)]
+            )
+        return np.array(found, dtype=np.float64)
+
+    def nth_within(self, values: Floats, members: Splits, order: int, n_splits: int) -> Floats:
+        found = []
+        for t in range(n_splits):
+            counts = np.cumsum((members >> np.uint32(t)) & np.uint32(1), axis=1)
+            place = np.minimum((counts < order).sum(axis=1), values.shape[1] - 1)
+            found.append(np.take_along_axis(values, place[:, None], axis=1)[:, 0])
+        return np.array(found)
 
     def list_terms(
         self, x: Graph, y: Graph, *, cycle: bool = False, lcs: bool = False, edit: bool = False
@@ -230,9 +270,11 @@ class ArrayBackend:
                 draws["jaccard"].append(float((shared / (x.k + y.k - shared)).sum()))
         return ListDraws(**{name: np.array(sums) for name, sums in draws.items()})
 
-    def mantel_terms(self, graph: Graph, e: Floats | None) -> MantelTerms:
+    def mantel_counts(self, graph: Graph, ks: Sequence[int]) -> list[MantelTerms]:
+        return [self.mantel_terms(graph.nearest(k), np.ones((graph.n_samples, k))) for k in ks]
+
+    def mantel_terms(self, graph: Graph, e: Floats) -> MantelTerms:
         require_whole(graph)
-        e = np.ones(graph.indices.shape) if e is None else e
         rows = e.sum(axis=1)
         columns = np.bincount(graph.indices.ravel(), e.ravel(), graph.n_samples)
         edges = _edge_dicts(graph, e)
@@ -249,17 +291,23 @@ class ArrayBackend:
         )
 
     def mantel_draws(
-        self, x: Graph, y: Graph, e: Floats | None, f: Floats | None, permutations: Indices
+        self,
+        graphs: Sequence[Graph],
+        values: Sequence[Floats | None],
+        pairs: Sequence[tuple[int, int]],
+        permutations: Indices,
     ) -> Floats:
-        require_whole(x, y)
-        e = np.ones(x.indices.shape) if e is None else e
-        f = np.ones(y.indices.shape) if f is None else f
-        edges = _edge_dicts(y, f)
-        draws = np.zeros(len(permutations))
+        require_whole(*graphs)
+        edges = [
+            _edge_dicts(graph, np.ones(graph.indices.shape) if e is None else e)
+            for graph, e in zip(graphs, values, strict=True)
+        ]
+        draws = np.zeros((len(pairs), len(permutations)))
         for p, q in enumerate(permutations.tolist()):
-            for i, ends in enumerate(x.indices.tolist()):
-                target = edges[q[i]]
-                draws[p] += sum(e[i, s] * target.get(q[j], 0.0) for s, j in enumerate(ends))
+            for at, (x, y) in enumerate(pairs):
+                for i, row in enumerate(edges[x]):
+                    target = edges[y][q[i]]
+                    draws[at, p] += sum(e * target.get(q[j], 0.0) for j, e in row.items())
         return draws
 
     def pair_distances(self, X: Any, i: Indices, j: Indices) -> Floats:
@@ -280,6 +328,11 @@ class ArrayBackend:
         n_rows = max(1, self.entries // (X.shape[0] * X.shape[1]))
         for first in range(start, stop, n_rows):
             yield first, min(stop, first + n_rows)
+
+
+def _samples(graph: Graph) -> Indices:
+    """Return which samples the lists are of."""
+    return np.arange(graph.n_samples) if graph.rows is None else graph.rows
 
 
 def _means(xp: Any, X: Any) -> Any:

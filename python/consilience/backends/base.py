@@ -21,6 +21,7 @@ from consilience.terms import (
     PairSums,
     RankTerms,
     Saved,
+    Splits,
 )
 
 
@@ -135,6 +136,33 @@ class Backend(Protocol):
         The lists may be of some rows.
         """
 
+    def members_within(self, graph: Graph, halves: Splits, k: int) -> Splits:
+        """Return, for each entry, the splits in which it is among the first k of its own half.
+
+        halves : (n_samples,), bit t being the half that a sample is in under split t. As of all
+        that follows for several splits, the lists may be of some rows.
+        """
+
+    def overlap_within(
+        self,
+        x: Graph,
+        y: Graph,
+        members: tuple[Splits, Splits],
+        e: Floats | None,
+        f: Floats | None,
+        n_splits: int,
+    ) -> Floats:
+        """Return the products of `overlap_terms`, of the members under each split.
+
+        (n_splits, n_rows); the overlap itself where no values are given.
+        """
+
+    def nth_within(self, values: Floats, members: Splits, order: int, n_splits: int) -> Floats:
+        """Return the order-th (from 1) member's value under each split, (n_splits, n_rows).
+
+        The last value of the list where there are fewer members.
+        """
+
     def list_terms(
         self, x: Graph, y: Graph, *, cycle: bool = False, lcs: bool = False, edit: bool = False
     ) -> ListTerms:
@@ -143,13 +171,24 @@ class Backend(Protocol):
     def list_draws(self, x: Graph, y: Graph, permutations: Indices, **wanted: bool) -> ListDraws:
         """Return jaccard, cycle, lcs, edit sums of the lists, y's relabelled, per draw."""
 
-    def mantel_terms(self, graph: Graph, e: Floats | None) -> MantelTerms:
-        """Return what permutation moments need to know of a graph."""
+    def mantel_terms(self, graph: Graph, e: Floats) -> MantelTerms:
+        """Return what permutation moments need to know of a graph with values."""
+
+    def mantel_counts(self, graph: Graph, ks: Sequence[int]) -> list[MantelTerms]:
+        """Return those of the graphs of the first k neighbours, without values; ks ascend."""
 
     def mantel_draws(
-        self, x: Graph, y: Graph, e: Floats | None, f: Floats | None, permutations: Indices
+        self,
+        graphs: Sequence[Graph],
+        values: Sequence[Floats | None],
+        pairs: Sequence[tuple[int, int]],
+        permutations: Indices,
     ) -> Floats:
-        """Return Σ e_ij f_q(i)q(j) over the edges that relabelled graphs share, per draw."""
+        """Return Σ e_ij f_q(i)q(j) over the edges that relabelled graphs share.
+
+        (n_pairs, n_draws), e and f being the values of the graphs of a pair, the same relabellings
+        for all pairs.
+        """
 
     def pair_distances(self, X: Any, i: Indices, j: Indices) -> Floats:
         """Return the Euclidean distances of the pairs (i, j), from differences."""

@@ -27,6 +27,7 @@ from consilience.terms import (
     MantelTerms,
     Moments,
     RankTerms,
+    Splits,
     require_whole,
 )
 
@@ -293,6 +294,36 @@ class NativeBackend:
             graph.indices, group, k=k, rows=graph.rows, n_threads=self.n_threads
         )
 
+    def members_within(self, graph: Graph, halves: Splits, k: int) -> Splits:
+        return _core.members_within(
+            graph.indices, halves, k=k, rows=graph.rows, n_threads=self.n_threads
+        )
+
+    def overlap_within(
+        self,
+        x: Graph,
+        y: Graph,
+        members: tuple[Splits, Splits],
+        e: Floats | None,
+        f: Floats | None,
+        n_splits: int,
+    ) -> Floats:
+        return _core.overlap_within(
+            x.indices,
+            y.indices,
+            *members,
+            e,
+            f,
+            n_splits=n_splits,
+            n_samples=x.n_samples,
+            n_threads=self.n_threads,
+        )
+
+    def nth_within(self, values: Floats, members: Splits, order: int, n_splits: int) -> Floats:
+        return _core.nth_within(
+            values, members, order=order, n_splits=n_splits, n_threads=self.n_threads
+        )
+
     def list_terms(
         self, x: Graph, y: Graph, *, cycle: bool = False, lcs: bool = False, edit: bool = False
     ) -> ListTerms:
@@ -317,17 +348,39 @@ class NativeBackend:
             *_core.list_draws(x.indices, y.indices, permutations, **asked, n_threads=self.n_threads)
         )
 
-    def mantel_terms(self, graph: Graph, e: Floats | None) -> MantelTerms:
+    def mantel_terms(self, graph: Graph, e: Floats) -> MantelTerms:
         require_whole(graph)
         return MantelTerms(*_core.mantel_terms(graph.indices, e, n_threads=self.n_threads))
 
+    def mantel_counts(self, graph: Graph, ks: Sequence[int]) -> list[MantelTerms]:
+        require_whole(graph)
+        found = _core.mantel_counts(graph.indices, ks, n_threads=self.n_threads)
+        return [MantelTerms(*terms) for terms in found]
+
     def mantel_draws(
-        self, x: Graph, y: Graph, e: Floats | None, f: Floats | None, permutations: Indices
+        self,
+        graphs: Sequence[Graph],
+        values: Sequence[Floats | None],
+        pairs: Sequence[tuple[int, int]],
+        permutations: Indices,
     ) -> Floats:
-        require_whole(x, y)
-        return _core.mantel_draws(
-            x.indices, y.indices, e, f, permutations, n_threads=self.n_threads
+        require_whole(*graphs)
+        batch = self._fitting(
+            "mantel_draws",
+            len(pairs),
+            lambda count: _core.mantel_draws_bytes(graphs[0].n_samples, min(count, len(graphs))),
         )
+        parts = [
+            _core.mantel_draws(
+                [graph.indices for graph in graphs],
+                values,
+                pairs[first : first + batch],
+                permutations,
+                n_threads=self.n_threads,
+            )
+            for first in range(0, len(pairs), batch)
+        ]
+        return np.concatenate(parts)
 
     def pair_distances(self, X: Any, i: Indices, j: Indices) -> Floats:
         return _core.pair_distances(X, i, j, n_threads=self.n_threads)

@@ -78,7 +78,7 @@ def cubic_terms(A: Floats) -> CubicTerms:
         "drr": d @ (r * r),
         "dAr": d @ Ar,
         "pr": p @ r,
-        "triangle": np.vdot(A @ A, A),
+        "triangle": np.vdot(A @ A.T, A),  # half the products of A @ A
         "rrr": (r**3).sum(),
         "rAr": r @ Ar,
     }

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from consilience.terms import Floats
 
+Usable = NDArray[np.bool_]
 
-def ratios_of_two(nearest: Floats, name: str) -> tuple[Floats, int]:
-    """Return log(r2 / r1) of the rows where 0 < r1 < r2, and how many rows were dropped."""
-    r1, r2 = nearest[:, 0], nearest[:, 1]
+
+def ratios_of_two(r1: Floats, r2: Floats, name: str) -> tuple[Floats, Usable]:
+    """Return log(r2 / r1) of the rows where 0 < r1 < r2, and which those are."""
     usable = (r1 > 0.0) & (r2 > r1)
-    dropped = int(len(r1) - usable.sum())
     if usable.sum() < 3:
         raise ValueError(
             f"`{name}`: only {int(usable.sum())} samples have two neighbours at different, "
             "positive distances; remove duplicates"
         )
-    return np.log(r2[usable]) - np.log(r1[usable]), dropped
+    return np.log(r2[usable]) - np.log(r1[usable]), usable
 
 
 def twonn_fit(log_ratios: Floats, discard: float) -> float:
@@ -80,19 +82,20 @@ def gride_influence(log_ratios: Floats, n1: int, n2: int) -> Floats:
     return np.asarray(slope / information.mean())
 
 
-def inverse_dimensions(distances: Floats, name: str) -> tuple[Floats, int]:
-    """Return the inverse of Levina and Bickel's estimates, and how many rows were dropped.
+def inverse_dimensions(
+    first: Floats, last: Floats, logs: Floats, k: int, name: str
+) -> tuple[Floats, Usable]:
+    """Return the inverse of Levina and Bickel's estimates, and which rows have one.
 
     They are Σ_{j<k} log(r_k / r_j) / (k - 1), for the rows with r_1 > 0.
+
+    first, last : r_1 and r_k;  logs : Σ log r_j over all k
     """
-    usable = distances[:, 0] > 0.0
-    kept = distances[usable]
-    dropped = int(len(distances) - len(kept))
-    if len(kept) == 0:
+    usable = first > 0.0
+    if not usable.any():
         raise ValueError(f"`{name}`: every sample has a duplicate; remove duplicates")
-    logs = np.log(kept)
-    inverse = logs[:, -1] - logs[:, :-1].mean(axis=1)
-    return inverse, dropped
+    of_last = np.log(last[usable])
+    return of_last - (logs[usable] - of_last) / (k - 1.0), usable
 
 
 def joint_information(i_x: float, i_y: float, i_xy: float) -> float:
@@ -109,12 +112,6 @@ def check_finite_dimension(value: float, name: str) -> float:
     return value
 
 
-def usable_ratios(nearest: Floats) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Return which rows `ratios_of_two` keeps."""
-    r1, r2 = nearest[:, 0], nearest[:, 1]
-    return (r1 > 0.0) & (r2 > r1)
-
-
 def twonn_fit_influence(log_ratios: Floats, discard: float) -> Floats:
     r"""Return what each ratio adds to `twonn_fit`, to first order, up to a constant.
 
@@ -128,7 +125,8 @@ def twonn_fit_influence(log_ratios: Floats, discard: float) -> Floats:
     kept = max(2, min(n - 1, int(n * (1.0 - discard))))
     share = np.arange(1, kept) / n  # F between neighbouring x
     steps = np.diff(x[:kept])
-    slope = twonn_fit(log_ratios, discard)
+    y = -np.log1p(-np.arange(1, n + 1)[:kept] / n)
+    slope = float(x[:kept] @ y / (x[:kept] @ x[:kept]))
     # Weights of the steps that lie above a sample count for it.
     weights = (-np.log1p(-share) - 2.0 * slope * 0.5 * (x[: kept - 1] + x[1:kept])) * steps
     above = np.append(np.cumsum(weights[::-1])[::-1], np.zeros(n - kept + 1))
@@ -137,7 +135,14 @@ def twonn_fit_influence(log_ratios: Floats, discard: float) -> Floats:
     return influence * n / float(x[:kept] @ x[:kept])
 
 
-def filled(values: Floats, usable: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Floats:
+def for_each_split(influence: Callable[..., Floats], *rows: Floats) -> Floats:
+    """Return the influence of rows, (n,), or of those of every split, (n_splits, n)."""
+    if rows[0].ndim == 1:
+        return influence(*rows)
+    return np.stack([influence(*of_split) for of_split in zip(*rows, strict=True)])
+
+
+def filled(values: Floats, usable: Usable) -> Floats:
     """Return one value per sample: what usable ones add, and none for the others."""
     rows = np.zeros(len(usable))
     # A mean over the usable rows is one over all rows of this.

@@ -70,6 +70,8 @@ class MetricSettings:
 
     lower_is_closer : whether identical sets have the lowest score.
     quick_draws : whether a relabelling costs O(n k), and not a pass over rows or pairs of rows.
+    splits_at_once : whether `influence` takes the terms of several splits at once (`Halves`), and
+        returns (n_splits, n).
     dependence : of the rows of `influence`: "none"; "lists", through neighbours that the lists of
         a graph show; "subsets", to be seen only by scoring subsets of the samples.
     """
@@ -77,6 +79,7 @@ class MetricSettings:
     least_samples = 2
     lower_is_closer: ClassVar[bool] = False
     quick_draws: ClassVar[bool] = False
+    splits_at_once: ClassVar[bool] = False
     dependence: ClassVar[Dependence] = "none"
 
     def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:

@@ -23,6 +23,7 @@ from consilience.terms import Floats, Graph, GraphTerms, Indices
 class Cknna(SearchSettings):
     """Settings of `cknna`."""
 
+    splits_at_once: ClassVar[bool] = True
     dependence: ClassVar[Dependence] = "lists"
 
     k: int = 25
@@ -98,7 +99,7 @@ class Cknna(SearchSettings):
         pairs = ((a, b), (a, a), (b, b))
         rows_ab, rows_aa, rows_bb = (terms.shared(x, y, self.edges).products for x, y in pairs)
         for model, rows in ((a, rows_aa), (b, rows_bb)):
-            if float(rows.sum()) == 0.0:
+            if (rows.sum(axis=-1) == 0.0).any():
                 raise ValueError(
                     f"`{terms.name(model)}`: its centred kernel is 0 on all neighbours, so "
                     "CKNNA is undefined"
@@ -110,11 +111,13 @@ class Cknna(SearchSettings):
         if self.variant != "paper":
             return None
         rows_ab, rows_aa, rows_bb = self._products(terms, a, b)
-        self_a, self_b = float(rows_aa.sum()), float(rows_bb.sum())
-        scale = math.sqrt(self_a * self_b)
-        value = float(rows_ab.sum()) / scale
+        self_ab, self_a, self_b = (
+            rows.sum(axis=-1, keepdims=True) for rows in (rows_ab, rows_aa, rows_bb)
+        )
+        scale = np.sqrt(self_a * self_b)
+        value = self_ab / scale
         change = rows_ab / scale - 0.5 * value * (rows_aa / self_a + rows_bb / self_b)
-        return np.asarray(len(change) * change)
+        return np.asarray(change.shape[-1] * change)
 
     def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
         """Return a law with exact mean and variance, and the skewness of a block."""
@@ -126,11 +129,9 @@ class Cknna(SearchSettings):
         """Return the score of a and each relabelled b."""
         if self.variant != "paper":
             return super().draws(terms, a, b, orders)
-        x, y = (terms.graph(m, self.edges.graph) for m in (a, b))
-        e, f = (terms.edges(m, self.edges) for m in (a, b))
         _, rows_aa, rows_bb = self._products(terms, a, b)
         scale = math.sqrt(float(rows_aa.sum()) * float(rows_bb.sum()))
-        return np.asarray(terms.ops.mantel_draws(x, y, e, f, orders) / scale)
+        return np.asarray(terms.mantel_draws(a, b, self.edges, orders) / scale)
 
     def among(self, n_samples: int, n_all: int) -> Cknna:
         """Return the settings that ask the same of fewer samples."""

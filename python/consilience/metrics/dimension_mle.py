@@ -12,6 +12,7 @@ from consilience._validate import check_choice, check_integer
 from consilience.metrics._dimension import (
     check_finite_dimension,
     filled,
+    for_each_split,
     inverse_dimensions,
 )
 from consilience.metrics._graph import SearchSettings, proportional
@@ -24,6 +25,7 @@ from consilience.terms import Floats
 class DimensionMle(SearchSettings):
     """Settings of `dimension_mle`."""
 
+    splits_at_once: ClassVar[bool] = True
     dependence: ClassVar[Dependence] = "lists"
 
     k: int = 20
@@ -41,20 +43,29 @@ class DimensionMle(SearchSettings):
 
     def score(self, terms: Any, a: int, b: int | None = None) -> Score:
         """Return the dimension of model a."""
-        graph = terms.graph(a, self.needs()[0])
-        inverse, dropped = inverse_dimensions(graph.distances, terms.name(a))
+        inverse, usable = inverse_dimensions(*self._distances(terms, a), self.k, terms.name(a))
         with np.errstate(divide="ignore"):
             value = 1.0 / inverse.mean() if self.combine == "harmonic" else (1 / inverse).mean()
         value = check_finite_dimension(float(value), terms.name(a))
-        return Score(value, details={"rows_dropped": float(dropped), **self.found(terms, a)})
+        return Score(
+            value, details={"rows_dropped": float((~usable).sum()), **self.found(terms, a)}
+        )
 
     def influence(self, terms: Any, a: int, b: int | None = None) -> Floats:
         """Return what each sample adds, to first order."""
-        distances = terms.graph(a, self.needs()[0]).distances
-        inverse, _ = inverse_dimensions(distances, terms.name(a))
-        if self.combine == "mean":
-            return filled(1.0 / inverse, distances[:, 0] > 0.0)
-        return filled(-inverse / inverse.mean() ** 2, distances[:, 0] > 0.0)
+
+        def of_rows(first: Floats, last: Floats, logs: Floats) -> Floats:
+            inverse, usable = inverse_dimensions(first, last, logs, self.k, terms.name(a))
+            if self.combine == "mean":
+                return filled(1.0 / inverse, usable)
+            return filled(-inverse / inverse.mean() ** 2, usable)
+
+        return for_each_split(of_rows, *self._distances(terms, a))
+
+    def _distances(self, terms: Any, a: int) -> tuple[Floats, Floats, Floats]:
+        (need,) = self.needs()
+        first, last = terms.nearest(a, need, (1, self.k))
+        return first, last, terms.log_distances(a, need)
 
     def among(self, n_samples: int, n_all: int) -> DimensionMle:
         """Return the settings that ask the same of fewer samples."""

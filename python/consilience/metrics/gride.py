@@ -9,10 +9,10 @@ from consilience._evaluate import score_one
 from consilience._validate import check_integer, check_k
 from consilience.metrics._dimension import (
     filled,
+    for_each_split,
     gride_influence,
     gride_mle,
     ratios_of_two,
-    usable_ratios,
 )
 from consilience.metrics._graph import SearchSettings
 from consilience.metrics._registry import Dependence, Score, metric
@@ -24,6 +24,7 @@ from consilience.terms import Floats
 class Gride(SearchSettings):
     """Settings of `gride`."""
 
+    splits_at_once: ClassVar[bool] = True
     dependence: ClassVar[Dependence] = "lists"
 
     n1: int = 1
@@ -46,16 +47,24 @@ class Gride(SearchSettings):
 
     def score(self, terms: Any, a: int, b: int | None = None) -> Score:
         """Return the dimension of model a."""
-        distances = terms.graph(a, self.needs()[0]).distances
-        ratios, dropped = ratios_of_two(distances[:, [self.n1 - 1, self.n2 - 1]], terms.name(a))
+        ratios, usable = ratios_of_two(*self._nearest(terms, a), terms.name(a))
         value = gride_mle(ratios, self.n1, self.n2)
-        return Score(value, details={"rows_dropped": float(dropped), **self.found(terms, a)})
+        return Score(
+            value, details={"rows_dropped": float((~usable).sum()), **self.found(terms, a)}
+        )
 
     def influence(self, terms: Any, a: int, b: int | None = None) -> Floats:
         """Return what each sample adds, to first order: its score over the information."""
-        distances = terms.graph(a, self.needs()[0]).distances[:, [self.n1 - 1, self.n2 - 1]]
-        ratios, _ = ratios_of_two(distances, terms.name(a))
-        return filled(gride_influence(ratios, self.n1, self.n2), usable_ratios(distances))
+
+        def of_rows(first: Floats, second: Floats) -> Floats:
+            ratios, usable = ratios_of_two(first, second, terms.name(a))
+            return filled(gride_influence(ratios, self.n1, self.n2), usable)
+
+        return for_each_split(of_rows, *self._nearest(terms, a))
+
+    def _nearest(self, terms: Any, a: int) -> tuple[Floats, Floats]:
+        first, second = terms.nearest(a, self.needs()[0], (self.n1, self.n2))
+        return first, second
 
 
 @metric(

@@ -17,7 +17,6 @@ from consilience.metrics._dimension import (
     ratios_of_two,
     twonn_fit,
     twonn_fit_influence,
-    usable_ratios,
 )
 from consilience.metrics._registry import Dependence, MetricSettings, Score, metric
 from consilience.needs import GraphNeed, JointNeed, View
@@ -83,21 +82,29 @@ class IdCorrelationSettings(MetricSettings):
     def influence(self, terms: Any, a: int, b: int) -> Floats:
         """Return what each sample adds through the three dimensions, to first order."""
         graph, joint = self.needs()
-        spaces = [terms.graph(m, graph).distances for m in (a, b)] + [terms.joint(a, b, joint)]
-        names = (terms.name(a), terms.name(b), f"{terms.name(a)} with {terms.name(b)}")
-        i_x, i_y, i_xy = (_dimension(r, name) for r, name in zip(spaces, names, strict=True))
-        x, y, xy = (_influence(r, name) for r, name in zip(spaces, names, strict=True))
+
+        def own(m: int) -> tuple[float, Floats]:
+            def make() -> tuple[float, Floats]:
+                return _with_influence(terms.graph(m, graph).distances, terms.name(m))
+
+            return terms.derived((m,), "dimension", make)  # type: ignore[no-any-return]
+
+        (i_x, x), (i_y, y) = own(a), own(b)
+        names = f"{terms.name(a)} with {terms.name(b)}"
+        i_xy, xy = _with_influence(terms.joint(a, b, joint), names)
         larger, most = (x, i_x) if i_x >= i_y else (y, i_y)
         return (x + y - xy) / most - joint_information(i_x, i_y, i_xy) / most * larger
 
 
-def _influence(nearest: Floats, name: str) -> Floats:
-    ratios, _ = ratios_of_two(nearest, name)
-    return filled(twonn_fit_influence(ratios, DISCARD), usable_ratios(nearest))
+def _with_influence(nearest: Floats, name: str) -> tuple[float, Floats]:
+    """Return the dimension, and what each sample adds to it."""
+    ratios, usable = ratios_of_two(nearest[:, 0], nearest[:, 1], name)
+    influence = filled(twonn_fit_influence(ratios, DISCARD), usable)
+    return twonn_fit(ratios, DISCARD), influence
 
 
 def _dimension(nearest: Floats, name: str) -> float:
-    ratios, _ = ratios_of_two(nearest, name)
+    ratios, _ = ratios_of_two(nearest[:, 0], nearest[:, 1], name)
     return twonn_fit(ratios, DISCARD)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from consilience.terms import Floats, Indices
 @dataclass(frozen=True)
 class JaccardKnn(GraphSettings):
     """Settings of `jaccard_knn`."""
+
+    splits_at_once: ClassVar[bool] = True
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""

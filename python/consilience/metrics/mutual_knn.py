@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from consilience.terms import Floats, Indices
 @dataclass(frozen=True)
 class MutualKnn(GraphSettings):
     """Settings of `mutual_knn`."""
+
+    splits_at_once: ClassVar[bool] = True
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
@@ -46,8 +48,7 @@ class MutualKnn(GraphSettings):
 
     def draws(self, terms: Any, a: int, b: int, orders: Indices) -> Floats:
         """Return the score of a and each relabelled b."""
-        x, y = (terms.graph(m, self.graph) for m in (a, b))
-        shared = terms.ops.mantel_draws(x, y, None, None, orders)
+        shared = terms.mantel_draws(a, b, self.graph, orders)
         return np.asarray(shared / (terms.n_samples * self.k))
 
 

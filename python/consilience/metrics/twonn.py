@@ -9,11 +9,11 @@ from consilience._evaluate import score_one
 from consilience._validate import check_choice
 from consilience.metrics._dimension import (
     filled,
+    for_each_split,
     ratios_of_two,
     twonn_fit,
     twonn_fit_influence,
     twonn_mle,
-    usable_ratios,
 )
 from consilience.metrics._graph import SearchSettings
 from consilience.metrics._registry import Dependence, Score, metric
@@ -25,6 +25,7 @@ from consilience.terms import Floats
 class Twonn(SearchSettings):
     """Settings of `twonn`."""
 
+    splits_at_once: ClassVar[bool] = True
     dependence: ClassVar[Dependence] = "lists"
 
     method: Literal["fit", "mle"] = "fit"
@@ -44,18 +45,26 @@ class Twonn(SearchSettings):
 
     def score(self, terms: Any, a: int, b: int | None = None) -> Score:
         """Return the dimension of model a."""
-        graph = terms.graph(a, self.needs()[0])
-        ratios, dropped = ratios_of_two(graph.distances, terms.name(a))
+        ratios, usable = ratios_of_two(*self._nearest(terms, a), terms.name(a))
         value = twonn_fit(ratios, self.discard) if self.method == "fit" else twonn_mle(ratios)
-        return Score(value, details={"rows_dropped": float(dropped), **self.found(terms, a)})
+        return Score(
+            value, details={"rows_dropped": float((~usable).sum()), **self.found(terms, a)}
+        )
 
     def influence(self, terms: Any, a: int, b: int | None = None) -> Floats:
         """Return what each sample adds, to first order."""
-        nearest = terms.graph(a, self.needs()[0]).distances
-        ratios, _ = ratios_of_two(nearest, terms.name(a))
-        if self.method == "fit":
-            return filled(twonn_fit_influence(ratios, self.discard), usable_ratios(nearest))
-        return filled(-(twonn_mle(ratios) ** 2) * ratios, usable_ratios(nearest))
+
+        def of_rows(r1: Floats, r2: Floats) -> Floats:
+            ratios, usable = ratios_of_two(r1, r2, terms.name(a))
+            if self.method == "fit":
+                return filled(twonn_fit_influence(ratios, self.discard), usable)
+            return filled(-(twonn_mle(ratios) ** 2) * ratios, usable)
+
+        return for_each_split(of_rows, *self._nearest(terms, a))
+
+    def _nearest(self, terms: Any, a: int) -> tuple[Floats, Floats]:
+        r1, r2 = terms.nearest(a, self.needs()[0], (1, 2))
+        return r1, r2
 
 
 @metric(

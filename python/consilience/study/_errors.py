@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
 from consilience._evaluate import Terms
-from consilience._halved import Halved, wide_enough
+from consilience._halved import Halved, Halves, wide_enough
 from consilience._validate import Embedding
 from consilience.inference.dependence import (
     FREEDOM,
@@ -27,6 +29,8 @@ from consilience.terms import Floats, Indices
 Intervals = Literal["auto", "subsample"]
 INTERVALS = ("auto", "subsample")
 LEAST_IN_HALF = 8
+# Rows under all splits that are scored at once; 2 MiB for each sum of every row.
+ROWS_AT_A_TIME = 1 << 18
 
 Cell = tuple[int, ...]
 # A metric with its settings, and the cells whose error is wanted with their scores.
@@ -123,31 +127,48 @@ def _added_by_lists(wanted: Sequence[Wanted], terms: Terms) -> list[Floats]:
     n = terms.n_samples
     settings = [_halved(metric, n) for metric, _ in wanted]
     sums = [np.zeros(len(cells)) for _, cells in wanted]
-    if any(half is not None for half in settings):
-        for draw, (first, second) in enumerate(disjoint(n, n // 2, 2, FREEDOM)):
+    splits = list(disjoint(n, n // 2, 2, FREEDOM)) if any(settings) else []
+
+    def add(halves: Halves | Halved, some: Sequence[list[Indices]], *, at_once: bool) -> None:
+        for half, (_, cells), total in zip(settings, wanted, sums, strict=True):
+            if half is not None and half.splits_at_once == at_once:
+                places = [[_places(half, terms, part) for part in split] for split in some]
+                added = partial(_added, half, halves, splits=places)
+                total += list(pool.map(added, cells) if at_once else map(added, cells))
+
+    at_a_time = max(1, ROWS_AT_A_TIME // n)
+    # NumPy works on arrays of all splits here, large enough for threads to help.
+    with ThreadPoolExecutor(getattr(terms.ops, "n_threads", 1)) as pool:
+        for first in range(0, len(splits), at_a_time):
+            some = splits[first : first + at_a_time]
+            add(Halves(terms, [second for _, second in some]), some, at_once=True)
+    if not all(half is None or half.splits_at_once for half in settings):
+        for draw, (first_half, second) in enumerate(splits):
             in_half = np.zeros(n, dtype=np.int64)  # if n is odd, one is in no half but counts
             in_half[second] = 1
-            halved = Halved(terms, in_half, draw)
-            for half, (_, cells), total in zip(settings, wanted, sums, strict=True):
-                if half is None:
-                    total[:] = np.nan
-                    continue
-                places = [_places(half, terms, part) for part in (first, second)]
-                for c, cell in enumerate(cells):
-                    try:
-                        rows = half.influence(halved, *_models(cell))
-                    except ValueError:  # not defined on these halves
-                        rows = None
-                    if rows is None:
-                        total[c] = np.nan
-                    else:
-                        total[c] += added_by_dependence([rows[part] for part in places])
-    else:
-        sums = [np.full(len(cells), np.nan) for _, cells in wanted]
+            add(Halved(terms, in_half, draw), [[first_half, second]], at_once=False)
     return [
-        total / FREEDOM * (n // 2) / n * (1.0 if half is None else metric.unit / half.unit) ** 2
+        np.full(len(total), np.nan)
+        if half is None
+        else total / FREEDOM * (n // 2) / n * (metric.unit / half.unit) ** 2
         for total, half, (metric, _) in zip(sums, settings, wanted, strict=True)
     ]
+
+
+def _added(
+    half: Any, halves: Halves | Halved, cell: Cell, splits: Sequence[Sequence[Indices]]
+) -> float:
+    """Return the sum over splits of what dependence adds in halves of these rows."""
+    try:
+        rows = half.influence(halves, *_models(cell))
+    except ValueError:  # not defined on these halves
+        return np.nan
+    if rows is None:
+        return np.nan
+    return sum(
+        added_by_dependence([of_split[part] for part in parts])
+        for of_split, parts in zip(np.atleast_2d(rows), splits, strict=True)
+    )
 
 
 def _places(metric: Any, terms: Terms, part: Indices) -> Indices:
