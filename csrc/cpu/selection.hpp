@@ -33,7 +33,8 @@ struct Selection {
 inline Selection make_selection(Centered<float> set, bool inner_product, double rounding = 0.0) {
   const index_t n = set.n_samples, d = set.n_features;
   Selection out{std::move(set), std::vector<float>(n + Selection::kPadding, 0.0f),
-                std::vector<float>(n), std::vector<float>(n), product_error<float>(d) + (2.0 + rounding) * rounding};
+                std::vector<float>(n), std::vector<float>(n),
+                product_error<float>(d) + (2.0 + rounding) * rounding};
   // Products of entries below 2^-63 underflow in float32; their sum is below this.
   const double shortest = rounding > 0.0 ? 4.0 * WordPanels::kShortest : 0.0;
   const double underflow = std::ldexp(static_cast<double>(d), -120) + shortest;

@@ -81,12 +81,15 @@ CONSILIENCE_SIMD void widen(const float* x, index_t d, double* wide) {
   for (index_t f = 0; f < d; ++f) wide[f] = static_cast<double>(x[f]);
 }
 
-void copy_row(const Embedding& X, index_t i, double* to) {
+// The row in whole lanes of float64: itself, or a copy in `room`, which is padded with zeros.
+const double* whole_lanes(const Embedding& X, index_t i, double* room) {
+  if (X.is_double && X.n_features % kLanes == 0) return X.double_row(i);
   if (X.is_double) {
-    std::copy_n(X.double_row(i), X.n_features, to);
+    std::copy_n(X.double_row(i), X.n_features, room);
   } else {
-    widen(X.float_row(i), X.n_features, to);
+    widen(X.float_row(i), X.n_features, room);
   }
+  return room;
 }
 
 }  // namespace
@@ -124,8 +127,11 @@ void SharedKeys::fill(const Embedding& X, bool inner_product, const std::vector<
   const auto n_rows = static_cast<index_t>(rows.size());
   arrange(X.n_samples, rows);
   wide_.assign((n_rows + 1) * padded, 0.0);
-  double* own = wide_.data() + n_rows * padded;
-  for (index_t r = 0; r < n_rows; ++r) copy_row(X, rows[r].sample, wide_.data() + r * padded);
+  std::vector<const double*> wide(n_rows);
+  for (index_t r = 0; r < n_rows; ++r) {
+    wide[r] = whole_lanes(X, rows[r].sample, wide_.data() + r * padded);
+  }
+  const double* own = nullptr;
   const auto total = static_cast<index_t>(entries_.size());
   index_t last = -1;
   for (index_t start = 0, stop; start < total; start = stop) {
@@ -133,10 +139,12 @@ void SharedKeys::fill(const Embedding& X, bool inner_product, const std::vector<
     const index_t sample = entries_[start].sample;
     for (stop = start; stop < total && stop < start + kTogether; ++stop) {
       if (entries_[stop].sample != sample) break;
-      wanted[stop - start] = wide_.data() + entries_[stop].row * padded;
+      wanted[stop - start] = wide[entries_[stop].row];
     }
     if (start + kAhead < total) prefetch_row(X, entries_[start + kAhead].sample);
-    if (std::exchange(last, sample) != sample) copy_row(X, sample, own);
+    if (std::exchange(last, sample) != sample) {
+      own = whole_lanes(X, sample, wide_.data() + n_rows * padded);
+    }
     double found[kTogether];
     (inner_product ? products : differences)(own, wanted, stop - start, padded, found);
     for (index_t e = start; e < stop; ++e) {

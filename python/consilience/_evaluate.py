@@ -406,8 +406,12 @@ class Terms:
         )
 
     def joint(self, a: int, b: int, need: JointNeed) -> Floats:
-        """Return the two nearest distances in the joint space of a and b, (n, 2)."""
-        pairs = sorted({(min(pair), max(pair)) for pair in self.pairs})
+        """Return the two nearest distances in the joint space of a and b, (n, 2).
+
+        Of a model with itself: its own distances, sqrt(2) times as large.
+        """
+        models = {m for pair in self.pairs for m in pair}
+        pairs = sorted({(min(pair), max(pair)) for pair in self.pairs} | {(m, m) for m in models})
         distances = self._once(("joint", need), lambda: self._sweep_joints(need, pairs))
         return distances[pairs.index((min(a, b), max(a, b)))]  # type: ignore[no-any-return]
 

@@ -99,11 +99,17 @@ def test_draws_of_more_samples_than_two_bytes_count(rng):
     assert_allclose(found, expected, rtol=1e-10)
 
 
-@pytest.mark.parametrize("n", [40, 700, 1500])
-def test_draws_of_many_pairs_are_those_of_each(ops, rng, n):
+def test_draws_of_many_pairs_are_those_of_each(ops, rng):
+    check_many_pairs(ops, rng, 40)
+
+
+@pytest.mark.parametrize("n", [700, 1500])
+def test_draws_of_many_pairs_where_lists_share_few(rng, n):
+    check_many_pairs(native(), rng, n)
+
+
+def check_many_pairs(ops, rng, n):
     """Of graphs with and without values, lists of several lengths, and a graph with itself."""
-    if ops.name == "array" and n > 40:
-        pytest.skip("slow")
     ks = (3, 25, 32, 33, 12)
     graphs = [
         Graph(np.array([rng.choice(np.delete(np.arange(n), i), k, False) for i in range(n)]), None)

@@ -19,7 +19,7 @@ from consilience.metrics._dimension import (
     twonn_fit_influence,
 )
 from consilience.metrics._registry import Dependence, MetricSettings, Score, metric
-from consilience.needs import GraphNeed, JointNeed, View
+from consilience.needs import JointNeed, View
 from consilience.terms import Floats, Indices
 
 ZSCORE = View("zscore")
@@ -48,14 +48,14 @@ class IdCorrelationSettings(MetricSettings):
         check_integer(self.permutations, "permutations", 0)
         check_integer(self.seed, "seed", 0)
 
-    def needs(self) -> tuple[GraphNeed | JointNeed, ...]:
-        """Return the terms the formula reads."""
-        return (GraphNeed(ZSCORE, "l2", 2), JointNeed(ZSCORE))
+    def needs(self) -> tuple[JointNeed]:
+        """Return the terms the formula reads; a set joined to itself gives its own ratios."""
+        return (JointNeed(ZSCORE),)
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
-        graph, joint = self.needs()
-        i_x, i_y = (_dimension(terms.graph(m, graph).distances, terms.name(m)) for m in (a, b))
+        (joint,) = self.needs()
+        i_x, i_y = (_dimension(terms.joint(m, m, joint), terms.name(m)) for m in (a, b))
         names = f"{terms.name(a)} with {terms.name(b)}"
         i_xy = _dimension(terms.joint(a, b, joint), names)
         value = joint_information(i_x, i_y, i_xy)
@@ -67,8 +67,8 @@ class IdCorrelationSettings(MetricSettings):
 
     def draws(self, terms: Any, a: int, b: int, orders: Indices) -> Floats:
         """Return the score of a and each relabelled b; a sweep over all pairs each."""
-        graph, _ = self.needs()
-        i_x, i_y = (_dimension(terms.graph(m, graph).distances, terms.name(m)) for m in (a, b))
+        (joint,) = self.needs()
+        i_x, i_y = (_dimension(terms.joint(m, m, joint), terms.name(m)) for m in (a, b))
         names = f"{terms.name(a)} with {terms.name(b)}"
         X, Y = terms.values(a, ZSCORE), terms.values(b, ZSCORE)
         found = []
@@ -81,11 +81,11 @@ class IdCorrelationSettings(MetricSettings):
 
     def influence(self, terms: Any, a: int, b: int) -> Floats:
         """Return what each sample adds through the three dimensions, to first order."""
-        graph, joint = self.needs()
+        (joint,) = self.needs()
 
         def own(m: int) -> tuple[float, Floats]:
             def make() -> tuple[float, Floats]:
-                return _with_influence(terms.graph(m, graph).distances, terms.name(m))
+                return _with_influence(terms.joint(m, m, joint), terms.name(m))
 
             return terms.derived((m,), "dimension", make)  # type: ignore[no-any-return]
 
