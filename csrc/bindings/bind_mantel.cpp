@@ -56,6 +56,7 @@ void bind_mantel(py::module_& m) {
         require(!indices.empty() && values.size() == indices.size(),
                 "`values` must have an entry for each graph");
         const auto n_graphs = static_cast<index_t>(indices.size());
+        require(indices[0].shape(0) <= index_t{1} << 26, "n_samples must be at most 2**26");
         std::vector<WeightedGraph> graphs;
         for (index_t g = 0; g < n_graphs; ++g) {
           graphs.push_back({neighbor_lists(indices[g], indices[0].shape(0), "indices"),
