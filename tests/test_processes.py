@@ -81,7 +81,7 @@ def test_an_interrupt_is_answered_within_a_second():
             sys.executable,
             "-c",
             "import numpy as np, consilience as cs\n"
-            "X = np.random.default_rng(0).standard_normal((60_000, 64)).astype('f4')\n"
+            "X = np.random.default_rng(0).standard_normal((150_000, 64)).astype('f4')\n"
             "cs.mutual_knn(X[:50], X[:50], k=2)\n"
             "print('started', flush=True)\n"
             "cs.information_imbalance(X, X[:, ::-1].copy(), n_threads=2)",
@@ -89,6 +89,8 @@ def test_an_interrupt_is_answered_within_a_second():
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # What runs in the background of a shell ignores interrupts, and so would this.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout.readline().strip() == "started"
     time.sleep(2.0)
