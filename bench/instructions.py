@@ -49,7 +49,7 @@ kernels = {
 }
 # So few rows would be searched exactly: the kernel is called with what the backend passes it.
 kernels["knn_approx"] = lambda: _core.knn_approx(
-    X, k=k, distance="l2", seed=0, cell=128, fanout=6, n_threads=1
+    X, k=k, distance="l2", seed=0, cell=128, fanout=6, step=0.0, n_threads=1
 )
 for name, kernel in kernels.items():
     kernel()
