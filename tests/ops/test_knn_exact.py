@@ -226,6 +226,19 @@ def test_threads_and_tiles_change_nothing_with_axes(words, rng):
         assert_array_equal(other[1], first[1])
 
 
+def test_a_threshold_guessed_too_near_is_found_out(rng):
+    # One row in some thousands; its neighbours take as many float64 distances as there are samples.
+    n, k = 2000, 128
+    for _ in range(100):
+        X = rng.standard_normal((n, 3))
+        found, _, judged = searched(X, k, tile=480)
+        if judged >= n * k + n - 2 * k:
+            break
+    else:
+        pytest.fail("no guess was too near in 200,000 rows")
+    assert_array_equal(found, np.argsort(dense(X, "l2"), axis=1, kind="stable")[:, :k])
+
+
 @pytest.mark.parametrize("d", [1, 2, 7, 64, 257])
 @pytest.mark.parametrize("distance", ["l2", "ip"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
