@@ -85,7 +85,7 @@ class NativeBackend:
         n_rows = len(X) if rows is None else len(rows)
         if n_rows < PRUNED_ROWS:
             return self._screened(None, X, words=False, k=k, distance=distance, rows=rows)
-        words = _core.fast_words() and words_tell(X, k=k, distance=distance)
+        words = _use_words(X, k=k, distance=distance)
         axes = pruning_axes(X, k=k, distance=distance, words=words)
         return self._screened(axes, X, words=words, k=k, distance=distance, rows=rows)
 
@@ -141,7 +141,7 @@ class NativeBackend:
         if len(X) < max(FEWEST_APPROXIMATED, 4 * cell):
             return self.knn_exact(X, k=k, distance=distance)
         if len(X) < FEWEST_PRUNED_APPROXIMATED:
-            words = _core.fast_words() and words_tell(X, k=k, distance=distance)
+            words = _use_words(X, k=k, distance=distance)
             axes = pruning_axes(X, k=k, distance=distance, words=words)
             if axes is not None and axes.shape[1] <= FEW_AXES * X.shape[1]:
                 return self._screened(axes, X, words=words, k=k, distance=distance)
@@ -227,7 +227,7 @@ class NativeBackend:
 
         batch = self._fitting("joint_nearest", len(pairs), needed)
         # Rows of two sets are further apart than those of one.
-        words = _core.fast_words() and all(words_tell(X, k=2, distance="l2") for X in sets)
+        words = all(_use_words(X, k=2, distance="l2") for X in sets)
         return np.concatenate(
             [
                 _core.joint_nearest(
@@ -457,6 +457,11 @@ class _OneBlasThread:
 
 
 _one_blas_thread = _OneBlasThread()
+
+
+def _use_words(X: Any, *, k: int, distance: str) -> bool:
+    """Whether products of words are faster here and tell rows apart."""
+    return _core.fast_words() and words_tell(X, k=k, distance=distance)
 
 
 def _strains_float32(channel: Channel) -> bool:
