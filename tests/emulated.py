@@ -1,0 +1,92 @@
+"""The kernels of csrc/cuda on a CPU: a `Device` of the emulator, for machines without a GPU."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+
+from consilience.backends.cuda import CudaBackend
+from consilience.backends.cuda._device import Buffer
+from engine import native
+
+_emulated = pytest.importorskip("consilience._emulated", reason="built without the emulator")
+
+
+def _buffer(array):
+    return Buffer(array.ctypes.data, array.shape, array.dtype, array)
+
+
+class EmulatedDevice:
+    """Host memory that kernels run on as if it were a GPU's."""
+
+    name = "emulated"
+
+    def empty(self, shape, dtype):
+        array = np.empty(shape, dtype)
+        array.view(np.uint8).reshape(-1)[:] = 0xA5  # what is not written must not be read
+        return _buffer(array)
+
+    def zeros(self, shape, dtype):
+        return _buffer(np.zeros(shape, dtype))
+
+    def from_host(self, array):
+        return _buffer(np.array(array, order="C"))
+
+    def to_host(self, buffer):
+        count = buffer.size
+        raw = (np.ctypeslib.ctypes.c_char * buffer.nbytes).from_address(buffer.pointer)
+        return np.frombuffer(raw, buffer.dtype, count).reshape(buffer.shape).copy()
+
+    def view(self, array):
+        return _buffer(np.ascontiguousarray(array))
+
+    def launch(self, kernel, grid, block, *arguments, shared=0):
+        grid = (grid,) if isinstance(grid, int) else grid
+        _emulated.launch(kernel, grid, block, shared, [_bits(value) for value in arguments])
+
+    def gemm(
+        self,
+        a,
+        b,
+        c,
+        *,
+        m,
+        n,
+        k,
+        lda,
+        ldb,
+        ldc,
+        transpose_a=False,
+        transpose_b=False,
+        alpha=1.0,
+        beta=0.0,
+        batch=1,
+        strides=(0, 0, 0),
+    ):
+        _emulated.gemm(
+            a, b, c, m, n, k, transpose_a, transpose_b, lda, ldb, ldc, alpha, beta, batch, strides
+        )
+
+    def free_bytes(self):
+        return 1 << 30
+
+    def synchronize(self):
+        pass
+
+
+def _bits(value):
+    if value is None:
+        return 0
+    if isinstance(value, Buffer):
+        return value.pointer
+    if isinstance(value, float):
+        return struct.unpack("Q", struct.pack("d", value))[0]
+    return int(value) & (2**64 - 1)
+
+
+def emulated(**options):
+    """Return the CUDA backend on the emulator."""
+    settings = {"host": native(n_threads=2), "max_memory": 1 << 28, **options}
+    return CudaBackend(EmulatedDevice(), **settings)
