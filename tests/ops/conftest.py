@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from consilience.backends.array import ArrayBackend
+from emulated import emulated
 from engine import native
 
 CONFIGURATIONS = {
@@ -12,9 +13,11 @@ CONFIGURATIONS = {
 }
 
 
-@pytest.fixture(params=[*CONFIGURATIONS, "array", "array, row by row"])
+@pytest.fixture(params=[*CONFIGURATIONS, "array", "array, row by row", "cuda, emulated"])
 def ops(request):
     """Every backend; small odd tiles and blocks, so that edges are met."""
+    if request.param == "cuda, emulated":
+        return emulated(screened_from=64)
     if request.param == "array":
         return ArrayBackend()
     if request.param == "array, row by row":

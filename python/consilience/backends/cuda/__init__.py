@@ -10,8 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from consilience.backends.base import Channel, PairTable
 from consilience.backends.cuda import knn_exact
+from consilience.backends.cuda import moments as cross_moments
 from consilience.backends.cuda._device import Buffer, Device
 from consilience.backends.cuda._residents import Residents
 from consilience.backends.native import NativeBackend
@@ -49,3 +52,22 @@ class CudaBackend:
     @property
     def name(self) -> str:
         return self.device.name
+
+    def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
+        return knn_exact.knn_exact(
+            self.device,
+            self.device.view(X),
+            k=k,
+            distance=distance,
+            rows=rows,
+            max_memory=self.max_memory,
+            screened_from=self.screened_from,
+        )
+
+    def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 8) -> Graph:
+        # Tensor cores search a million rows exactly in the time that an approximation would take.
+        return self.knn_exact(X, k=k, distance=distance)
+
+    def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
+        here = [X if isinstance(X, np.ndarray) else self.device.view(X) for X in sets]
+        return cross_moments.moments(self.device, here, pairs, self.max_memory)
