@@ -1,6 +1,4 @@
 // The emulator as a Python module, for tests: launch(name, grid, block, shared, arguments), gemm.
-#include "emulated/cuda.hpp"
-
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -9,6 +7,7 @@
 #include <utility>
 
 #include "cuda/kernels.cuh"
+#include "emulated/cuda.hpp"
 
 namespace py = pybind11;
 
