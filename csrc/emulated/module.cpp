@@ -6,8 +6,10 @@
 #include <string>
 #include <utility>
 
-#include "cuda/kernels.cuh"
+// clang-format off: what the kernels are made of, then they
 #include "emulated/cuda.hpp"
+#include "cuda/kernels.cuh"
+// clang-format on
 
 namespace py = pybind11;
 
