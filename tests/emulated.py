@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import struct
-
 import numpy as np
 import pytest
 
 from consilience.backends.cuda import CudaBackend
-from consilience.backends.cuda._device import Buffer
+from consilience.backends.cuda._device import Buffer, words
 from engine import native
 
 try:
@@ -48,7 +46,7 @@ class EmulatedDevice:
 
     def launch(self, kernel, grid, block, *arguments, shared=0):
         grid = (grid,) if isinstance(grid, int) else grid
-        _emulated.launch(kernel, grid, block, shared, [_bits(value) for value in arguments])
+        _emulated.launch(kernel, grid, block, shared, words(arguments))
 
     def gemm(
         self,
@@ -78,16 +76,6 @@ class EmulatedDevice:
 
     def synchronize(self):
         pass
-
-
-def _bits(value):
-    if value is None:
-        return 0
-    if isinstance(value, Buffer):
-        return value.pointer
-    if isinstance(value, float):
-        return struct.unpack("Q", struct.pack("d", value))[0]
-    return int(value) & (2**64 - 1)
 
 
 def emulated(**options):

@@ -21,8 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "python" / "consilience"
 CSRC = ROOT / "csrc"
 
-# ops/cuda.hpp says whether this build has CUDA; it computes nothing.
-OPS = sorted(p.stem for p in (CSRC / "ops").glob("*.hpp") if p.stem != "cuda")
+OPS = sorted(p.stem for p in (CSRC / "ops").glob("*.hpp"))
 STEMS = (
     "csrc/ops/{}.hpp",
     "csrc/cpu/{}.cpp",

@@ -1,7 +1,5 @@
 #include <pybind11/pybind11.h>
 
-#include "ops/cuda.hpp"
-
 namespace consilience {
 void bind_blas(pybind11::module_& m);
 void bind_graph_terms(pybind11::module_& m);
@@ -24,6 +22,4 @@ PYBIND11_MODULE(_core, m) {
   consilience::bind_moments(m);
   consilience::bind_pair_terms(m);
   consilience::bind_rank_counts(m);
-  m.def("cuda_missing", &consilience::cuda_missing,
-        "Why this build has no CUDA kernels, or None if it has.");
 }

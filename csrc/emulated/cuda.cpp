@@ -1,22 +1,44 @@
 #include "emulated/cuda.hpp"
 
+#ifndef CONSILIENCE_UCONTEXT
+asm(R"(
+  .text
+  .globl consilience_emulated_switch
+  .hidden consilience_emulated_switch
+  .type consilience_emulated_switch, @function
+consilience_emulated_switch:
+  pushq %rbp
+  pushq %rbx
+  pushq %r12
+  pushq %r13
+  pushq %r14
+  pushq %r15
+  movq %rsp, (%rdi)
+  movq %rsi, %rsp
+  popq %r15
+  popq %r14
+  popq %r13
+  popq %r12
+  popq %rbx
+  popq %rbp
+  ret
+  .size consilience_emulated_switch, .-consilience_emulated_switch
+)");
+#endif
+
 namespace emulated {
 
 dim3 block_index, block_dim, grid_dim;
+Thread* running = nullptr;
 
 namespace {
 
-constexpr std::size_t kStackBytes = 96 << 10;
-
 struct Block {
-  ucontext_t scheduler;
   std::vector<std::unique_ptr<Thread>> threads;
   std::vector<Warp> warps;
   Barrier barrier;
-  Thread* running = nullptr;
   std::vector<unsigned char> shared;
   const std::function<void()>* kernel = nullptr;
-  std::size_t moves = 0;  // what has happened, so that nothing happening is noticed
 };
 
 Block block;
@@ -30,13 +52,11 @@ void leave(Barrier& barrier) {
 }
 
 void body() {
-  Thread& own = current();
   (*block.kernel)();
-  own.ended = true;
-  ++block.moves;
+  current().ended = true;
   leave(warp().barrier);
   leave(block.barrier);
-  swapcontext(&own.context, &block.scheduler);
+  current().fiber.leave();
 }
 
 void run_block(unsigned n_threads) {
@@ -45,47 +65,43 @@ void run_block(unsigned n_threads) {
   for (unsigned t = 0; t < n_threads; ++t) {
     Thread& thread = *block.threads[t];
     thread.ended = false;
+    thread.awaited = nullptr;
     thread.flat = t;
+    thread.warp = &block.warps[t / 32];
     thread.index = {t % block_dim.x, t / block_dim.x % block_dim.y,
                     t / (block_dim.x * block_dim.y)};
-    ++block.warps[t / 32].barrier.expected;
-    getcontext(&thread.context);
-    thread.context.uc_stack.ss_sp = thread.stack.data();
-    thread.context.uc_stack.ss_size = thread.stack.size();
-    thread.context.uc_link = nullptr;
-    makecontext(&thread.context, body, 0);
+    ++thread.warp->barrier.expected;
+    thread.fiber.prepare(body);
   }
-  for (bool running = true; running;) {
-    running = false;
-    const std::size_t before = block.moves;
+  for (unsigned left = n_threads; left > 0;) {
+    bool moved = false;
     for (unsigned t = 0; t < n_threads; ++t) {
-      if (block.threads[t]->ended) continue;
-      running = true;
-      block.running = block.threads[t].get();
-      swapcontext(&block.scheduler, &block.running->context);
+      Thread& thread = *block.threads[t];
+      if (thread.ended || (thread.awaited && thread.awaited->turn == thread.turn)) continue;
+      moved = true;
+      running = &thread;
+      thread.fiber.enter();
+      left -= thread.ended;
     }
-    if (running && block.moves == before) {
-      throw std::runtime_error("threads of a block wait for each other in vain");
-    }
+    if (!moved) throw std::runtime_error("threads of a block wait for each other in vain");
   }
 }
 
 }  // namespace
 
 unsigned char* dynamic_shared() { return block.shared.data(); }
-Thread& current() { return *block.running; }
-Warp& warp() { return block.warps[current().flat / 32]; }
 
 void wait(Barrier& barrier) {
-  Thread& own = current();
-  const unsigned turn = barrier.turn;
-  ++block.moves;
   if (++barrier.arrived == barrier.expected) {
     barrier.arrived = 0;
     ++barrier.turn;
     return;
   }
-  while (barrier.turn == turn) swapcontext(&own.context, &block.scheduler);
+  Thread& own = current();
+  own.awaited = &barrier;
+  own.turn = barrier.turn;
+  own.fiber.leave();
+  own.awaited = nullptr;
 }
 
 void wait_block() { wait(block.barrier); }
@@ -94,10 +110,7 @@ void run(dim3 grid, dim3 threads, std::size_t shared_bytes, const std::function<
   const unsigned n_threads = threads.x * threads.y * threads.z;
   if (n_threads == 0 || n_threads > 1024) throw std::runtime_error("too many threads in a block");
   if (shared_bytes > 227 << 10) throw std::runtime_error("too much shared memory");
-  while (block.threads.size() < n_threads) {
-    block.threads.push_back(std::make_unique<Thread>());
-    block.threads.back()->stack.resize(kStackBytes);
-  }
+  while (block.threads.size() < n_threads) block.threads.push_back(std::make_unique<Thread>());
   grid_dim = grid;
   block_dim = threads;
   block.kernel = &kernel;

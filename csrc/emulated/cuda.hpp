@@ -3,8 +3,6 @@
 // that wait for each other in vain.
 #pragma once
 
-#include <ucontext.h>
-
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -13,6 +11,8 @@
 #include <memory>
 #include <stdexcept>
 #include <vector>
+
+#include "emulated/fiber.hpp"
 
 #define CONSILIENCE_EMULATED
 #define __global__
@@ -40,16 +40,21 @@ struct Warp {
 };
 
 struct Thread {
-  ucontext_t context;
-  std::vector<char> stack;
+  Fiber fiber;
   dim3 index;
   unsigned flat = 0;
+  Warp* warp = nullptr;
+  // Not to be run before this barrier has had another turn.
+  const Barrier* awaited = nullptr;
+  unsigned turn = 0;
   bool ended = false;
 };
 
+extern Thread* running;
+inline Thread& current() { return *running; }
+inline Warp& warp() { return *running->warp; }
+
 unsigned char* dynamic_shared();
-Thread& current();
-Warp& warp();
 void wait(Barrier& barrier);
 void wait_block();
 

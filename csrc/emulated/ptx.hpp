@@ -5,9 +5,7 @@ inline unsigned short half_of(float value) {
   const _Float16 half = static_cast<_Float16>(value);
   return bits_of<unsigned short>(half);
 }
-inline float float_of(unsigned short half) {
-  return static_cast<float>(bits_of<_Float16>(half));
-}
+inline float float_of(unsigned short half) { return static_cast<float>(bits_of<_Float16>(half)); }
 
 inline void copy_async(void* shared, const void* global) { std::memcpy(shared, global, 16); }
 inline void copy_commit() {}

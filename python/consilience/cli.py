@@ -392,8 +392,8 @@ def _engine_lines() -> Iterable[str]:
     try:
         import numpy as np
 
-        from consilience import _core
         from consilience.backends import BACKENDS, select
+        from consilience.backends.cuda import _native
     except ImportError as error:
         yield f"engine        cannot be loaded: {error}"
         return
@@ -404,7 +404,7 @@ def _engine_lines() -> Iterable[str]:
             yield f"backend       {name}: {' '.join(str(error).split())}"
         else:
             yield f"backend       {name}: ready"
-    if reason := _core.cuda_missing():
+    if reason := _native.missing():
         yield f"backend       cuda: {reason}"
 
 

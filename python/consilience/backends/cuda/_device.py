@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -47,6 +48,21 @@ class Buffer:
     def reshaped(self, *shape: int) -> Buffer:
         """Return a view of the first elements in another shape."""
         return Buffer(self.pointer, shape, self.dtype, self.owner)
+
+
+def words(arguments: Sequence[Buffer | int | float | None]) -> list[int]:
+    """Return the 64 bits that each argument of a kernel is."""
+    return [_word(argument) for argument in arguments]
+
+
+def _word(argument: Buffer | int | float | None) -> int:
+    if argument is None:
+        return 0
+    if isinstance(argument, Buffer):
+        return argument.pointer
+    if isinstance(argument, float):
+        return int.from_bytes(struct.pack("<d", argument), "little")
+    return int(argument) & (2**64 - 1)
 
 
 class Device(Protocol):

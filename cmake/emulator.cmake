@@ -1,0 +1,14 @@
+# The extension `_emulated`: the CUDA kernels compiled for a CPU, each CUDA thread a fiber.
+pybind11_add_module(_emulated MODULE NO_EXTRAS csrc/emulated/cuda.cpp csrc/emulated/module.cpp)
+target_include_directories(_emulated PRIVATE csrc csrc/cuda)
+# In headers, kernels that a unit does not launch are unused.
+target_compile_options(_emulated PRIVATE -O2 -g1 -Wall -Wextra -Wno-unused-function)
+if(CONSILIENCE_WERROR)
+  target_compile_options(_emulated PRIVATE -Werror)
+endif()
+if(CONSILIENCE_SANITIZE)
+  target_compile_options(_emulated PRIVATE -fsanitize=address,undefined -fno-omit-frame-pointer
+    -fno-sanitize-recover=undefined -UNDEBUG)
+  target_link_options(_emulated PRIVATE -fsanitize=address,undefined)
+endif()
+install(TARGETS _emulated DESTINATION consilience)
