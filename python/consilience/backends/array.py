@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from array_api_compat import array_namespace, device
 
 from consilience.backends._offsets import to_host, typical_offsets
+from consilience.backends._placement import place
 from consilience.backends.base import Channel, PairTable
 from consilience.terms import (
     Floats,
@@ -36,6 +37,24 @@ class ArrayBackend:
 
     entries: int = 1 << 24
     name: str = "array"
+
+    @classmethod
+    def for_arrays(cls, arrays: Sequence[Any]) -> Self:
+        """Return the backend if one library holds `arrays`, in which it can compute in float64."""
+        from consilience.backends import UnsupportedArraysError
+
+        libraries = sorted({place(array).library for array in arrays})
+        if len(libraries) > 1:
+            raise UnsupportedArraysError(
+                f"backend 'array' works on arrays of one library, got {' and '.join(libraries)}; "
+                "convert them with from_dlpack of one of them"
+            )
+        if libraries == ["jax"] and not _has_float64():
+            raise UnsupportedArraysError(
+                "backend 'array' computes in float64, which this JAX leaves out; "
+                "call jax.config.update('jax_enable_x64', True) first"
+            )
+        return cls()
 
     def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
         xp = array_namespace(X)
@@ -330,6 +349,12 @@ class ArrayBackend:
             yield first, min(stop, first + n_rows)
 
 
+def _has_float64() -> bool:
+    import jax
+
+    return bool(jax.config.jax_enable_x64)
+
+
 def _samples(graph: Graph) -> Indices:
     """Return which samples the lists are of."""
     return np.arange(graph.n_samples) if graph.rows is None else graph.rows
@@ -369,7 +394,8 @@ def _without_self(xp: Any, block: Any, start: int, value: float = float("inf")) 
 
 def _without(xp: Any, block: Any, rows: Any, value: float = float("inf")) -> Any:
     columns = xp.arange(block.shape[1], device=device(block))
-    return xp.where(rows[:, None] == columns[None, :], xp.asarray(value), block)
+    value_there = xp.asarray(value, dtype=block.dtype, device=device(block))
+    return xp.where(rows[:, None] == columns[None, :], value_there, block)
 
 
 def _ranks(block: Floats) -> Floats:

@@ -1,4 +1,5 @@
 """Stand-in for the GPU backend."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
