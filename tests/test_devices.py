@@ -8,14 +8,13 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import consilience as cs
-from consilience._validate import as_embedding, as_embeddings
+from consilience._validate import Embedding, as_embedding, as_embeddings
 from consilience.backends import (
     BACKENDS,
     UnsupportedArraysError,
     _placement,
     select,
 )
-from consilience.backends import array as array_backend
 from consilience.backends._placement import on_device, place
 from consilience.backends.array import ArrayBackend
 from consilience.metrics import METRICS
@@ -115,7 +114,7 @@ GPU_ARRAYS = [on("torch"), on("cupy"), on("jax")]
 @pytest.mark.parametrize("there", GPU_ARRAYS, ids=lambda a: type(a).__module__)
 def test_arrays_on_a_gpu_are_worked_on_there(there, device, able, name, machine, monkeypatch):
     machine(*able)
-    monkeypatch.setattr(array_backend, "_has_float64", lambda: True)
+    monkeypatch.setattr(_placement, "_jax_has_float64", lambda: True)
     assert chosen([there, there], device=device) == name
 
 
@@ -210,9 +209,11 @@ def test_the_array_backend_wants_one_library_and_float64(machine, monkeypatch):
     machine()
     with pytest.raises(UnsupportedArraysError, match=r"one library.*cupy and torch"):
         chosen([on("torch"), on("cupy")])
-    monkeypatch.setattr(array_backend, "_has_float64", lambda: False)
+    monkeypatch.setattr(_placement, "_jax_has_float64", lambda: False)
     with pytest.raises(UnsupportedArraysError, match="jax_enable_x64"):
         chosen([on("jax")])
+    with pytest.raises(UnsupportedArraysError, match="jax_enable_x64"):
+        prepare(Embedding("X", on("jax"), "float32"), View("l2"))
 
 
 def test_a_gpu_that_is_full_is_a_memory_error(machine, monkeypatch):
@@ -312,8 +313,6 @@ VIEWS = [View("l2"), View("max"), View("zscore"), View("none", 0.9), View("l2", 
 
 @pytest.mark.parametrize("view", VIEWS, ids=str)
 def test_views_are_made_where_the_rows_are(view, elsewhere):
-    from consilience._validate import Embedding
-
     there = prepare(Embedding("X", elsewhere(X), "float64"), view)
     assert str(there.device) == str(elsewhere(X).device)
     assert elsewhere.home == []

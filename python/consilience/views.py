@@ -34,6 +34,9 @@ def prepare(embedding: Embedding, view: View) -> Any:
         return X
     from array_api_compat import array_namespace
 
+    from consilience.backends._placement import require_float64
+
+    require_float64(X)
     xp = array_namespace(X)
     if view.clip_quantile is None and view.normalize != "zscore":
         X = _normalized_in_blocks(xp, X, view, embedding.name)

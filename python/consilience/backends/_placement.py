@@ -55,6 +55,21 @@ def place(array: Any) -> Place:
     return Place("other", 0, library)
 
 
+def require_float64(array: Any) -> None:
+    """Raise if the array's library leaves float64 out, which it would do in silence."""
+    if place(array).library == "jax" and not _jax_has_float64():
+        raise UnsupportedArraysError(
+            "sums are float64, which this JAX leaves out; "
+            "call jax.config.update('jax_enable_x64', True) first"
+        )
+
+
+def _jax_has_float64() -> bool:
+    import jax
+
+    return bool(jax.config.jax_enable_x64)
+
+
 def common_place(places: Sequence[Place]) -> Place:
     """Return where all of the arrays are; host memory if there are none."""
     if not places:

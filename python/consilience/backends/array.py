@@ -14,7 +14,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from consilience.backends._offsets import to_host, typical_offsets
-from consilience.backends._placement import place
+from consilience.backends._placement import place, require_float64
 from consilience.backends.base import Channel, PairTable
 from consilience.terms import (
     Floats,
@@ -49,11 +49,8 @@ class ArrayBackend:
                 f"backend 'array' works on arrays of one library, got {' and '.join(libraries)}; "
                 "convert them with from_dlpack of one of them"
             )
-        if libraries == ["jax"] and not _has_float64():
-            raise UnsupportedArraysError(
-                "backend 'array' computes in float64, which this JAX leaves out; "
-                "call jax.config.update('jax_enable_x64', True) first"
-            )
+        for array in arrays:
+            require_float64(array)
         return cls()
 
     def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
@@ -347,12 +344,6 @@ class ArrayBackend:
         n_rows = max(1, self.entries // (X.shape[0] * X.shape[1]))
         for first in range(start, stop, n_rows):
             yield first, min(stop, first + n_rows)
-
-
-def _has_float64() -> bool:
-    import jax
-
-    return bool(jax.config.jax_enable_x64)
 
 
 def _samples(graph: Graph) -> Indices:
