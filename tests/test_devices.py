@@ -1,5 +1,8 @@
 """Where arrays are worked on: the rules of `device`, and that rows stay where they are."""
 
+import importlib
+import inspect
+import pkgutil
 import sys
 from typing import NamedTuple
 
@@ -272,6 +275,26 @@ def test_neighbors_compare_and_layers_take_a_device(machine):
     ):
         with pytest.raises(UnsupportedArraysError, match="cannot be had"):
             call()
+
+
+def test_whatever_takes_a_backend_takes_a_device_beside_it():
+    taken = []
+    for found in pkgutil.walk_packages(cs.__path__, "consilience."):
+        if found.name.endswith(("__main__", "._core")) or ".backends" in found.name:
+            continue
+        module = importlib.import_module(found.name)
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            if name.startswith("_") or function.__module__ != found.name:
+                continue
+            parameters = inspect.signature(function).parameters
+            if "backend" not in parameters:
+                continue
+            taken.append(name)
+            place_of = list(parameters).index
+            assert place_of("device") == place_of("backend") + 1, name
+            device = parameters["device"]
+            assert (device.default, device.kind) == ("auto", device.KEYWORD_ONLY), name
+    assert {*METRICS, "neighbors", "compare", "layers", "layer_max"} <= set(taken)
 
 
 def test_an_unknown_device_is_answered_with_the_nearest():

@@ -440,15 +440,22 @@ def study() -> None:
 @click.argument("plan", type=FILE)
 @click.option("-o", "--output", type=FILE, help="Folder; by default beside the plan, by its name.")
 @click.option("--workers", type=int, default=2, show_default=True, help="Models at a time.")
+@DEVICE
 @click.option("--n", type=int, help="At most so many samples in every part.")
-def study_run(plan: Path, output: Path | None, workers: int, n: int | None) -> None:
+def study_run(plan: Path, output: Path | None, workers: int, device: str, n: int | None) -> None:
     """Do what PLAN (YAML or JSON) asks for and is not done yet."""
     from consilience.study.plan import read_plan
     from consilience.study.run import run_study
 
     asked = read_plan(plan)
     folder = output or plan.with_suffix("")
-    run_study(asked if n is None else asked.with_n(n), folder, workers=workers, say=click.echo)
+    run_study(
+        asked if n is None else asked.with_n(n),
+        folder,
+        workers=workers,
+        device=device,
+        say=click.echo,
+    )
 
 
 @study.command("add")
@@ -457,13 +464,16 @@ def study_run(plan: Path, output: Path | None, workers: int, n: int | None) -> N
 @click.option("--name", help="What to call it in the study.")
 @click.option("--part", help="Which part, if the study has several.")
 @click.option("--workers", type=int, default=2, show_default=True)
-def study_add(folder: Path, model: str, name: str | None, part: str | None, workers: int) -> None:
+@DEVICE
+def study_add(
+    folder: Path, model: str, name: str | None, part: str | None, workers: int, device: str
+) -> None:
     """Add a model to the study in FOLDER: one row of every matrix is computed."""
     from consilience.study.plan import ModelPlan
     from consilience.study.study import Study, file_name
 
     added = ModelPlan(name or file_name(model), model)
-    Study(folder).add(added, part=part, workers=workers, say=click.echo)
+    Study(folder).add(added, part=part, workers=workers, device=device, say=click.echo)
 
 
 @study.command("report")
@@ -490,12 +500,13 @@ def study_show(folder: Path) -> None:
 @main.command()
 @click.option("--n", type=int, help="At most so many samples in every part.")
 @click.option("--workers", type=int, default=2, show_default=True, help="Models at a time.")
+@DEVICE
 @click.option("-o", "--output", type=FILE, default=Path("demo"), show_default=True)
-def demo(n: int | None, workers: int, output: Path) -> None:
+def demo(n: int | None, workers: int, device: str, output: Path) -> None:
     """Compare real models of molecules, materials and proteins, and write a report."""
     from consilience.study.demo import run_demo
 
-    run_demo(output, n=n, workers=workers, say=click.echo)
+    run_demo(output, n=n, workers=workers, device=device, say=click.echo)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from consilience._validate import check_choice, check_integer
 from consilience.backends._placement import (
     DEVICES,
@@ -79,6 +81,11 @@ def check_run(backend: str | Backend, device: str) -> None:
             f"backend={backend!r} works {works}, which device={device!r} excludes; "
             "leave one of them at 'auto'"
         )
+
+
+def check_device(device: str) -> None:
+    """Raise, before any work, unless `device` can be had for arrays in host memory."""
+    select("auto", on_device([np.zeros((2, 1), np.float32)], device), device=device)
 
 
 def select(
@@ -158,6 +165,7 @@ __all__ = [
     "Channel",
     "PairTable",
     "UnsupportedArraysError",
+    "check_device",
     "check_run",
     "gpu_missing",
     "on_device",
