@@ -1,18 +1,23 @@
 # `make demo` and `make test` do their own set-up; the rest is for development.
 PYTHON ?= python3
 TORCH := torch==2.13.0
+comma := ,
 
 TEST_BIN := .venv/bin
 DEMO_BIN := .venv-demo/bin
 CORE := pyproject.toml CMakeLists.txt $(shell find csrc -name '*.?pp') $(shell find python -name '*.py')
 
-.PHONY: demo test test-models test-families test-peers lint format tables bench bench-targets bench-quick bench-peers bench-scaling bench-memory bench-approx bench-instructions bench-data sanitize wheel clean
+.PHONY: demo test gpu test-models test-families test-peers lint format tables bench bench-targets bench-quick bench-peers bench-scaling bench-memory bench-approx bench-instructions bench-data sanitize wheel clean
 
 demo: .venv-demo/installed
 	$(DEMO_BIN)/consilience demo $(if $(N),--n $(N)) -o demo
 
 test: .venv/installed
 	$(TEST_BIN)/python -m pytest
+
+# The tests on a GPU alone, each of which must run; BACKENDS=cuda if CuPy is not wanted.
+gpu: .venv/installed
+	$(TEST_BIN)/python -m pytest -m gpu --gpu-required=$(or $(BACKENDS),cuda$(comma)cupy)
 
 # The real models on a handful of molecules, in the environment of the demo.
 test-models: .venv-demo/installed
