@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 """Ops on a GPU: the kernels of csrc/cuda, and cuBLAS for products in float64.
 
 One orchestration for whatever loads the kernels (_native, _cupy, the tests' emulator): an op is a
@@ -9,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -33,6 +32,9 @@ from consilience.terms import (
     require_whole,
 )
 
+# Of the GPU's free memory, where no budget is given: what an op does not count is small.
+SHARE_OF_FREE = 0.8
+
 
 @dataclass(frozen=True)
 class CudaBackend:
@@ -49,6 +51,28 @@ class CudaBackend:
     max_memory: int
     screened_from: int = knn_exact.SCREENED_FROM
     _residents: Residents = field(default_factory=lambda: Residents(8 << 30), repr=False)
+
+    @classmethod
+    def for_arrays(
+        cls,
+        arrays: Sequence[Any],
+        *,
+        loader: str,
+        n_threads: int | None = None,
+        max_memory: int | None = None,
+    ) -> Self:
+        """Return the backend on the GPU of the arrays, by the loader "cuda" or "cupy"."""
+        device: Device
+        if loader == "cuda":
+            from consilience.backends.cuda._native import NativeDevice
+
+            device = NativeDevice.for_arrays(arrays)
+        else:
+            from consilience.backends.cuda._cupy import CupyDevice
+
+            device = CupyDevice.for_arrays(arrays)
+        host = NativeBackend.for_arrays([], n_threads=n_threads, max_memory=None)
+        return cls(device, host, max_memory or int(SHARE_OF_FREE * device.free_bytes()))
 
     @property
     def name(self) -> str:
@@ -72,29 +96,3 @@ class CudaBackend:
     def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
         here = [X if isinstance(X, np.ndarray) else self.device.view(X) for X in sets]
         return cross_moments.moments(self.device, here, pairs, self.max_memory)
-=======
-"""Stand-in for the GPU backend."""
-
-from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import Any, Self
-
-from consilience.backends.array import ArrayBackend
-
-
-class CudaBackend(ArrayBackend):
-    """Stand-in."""
-
-    @classmethod
-    def for_arrays(  # type: ignore[override]
-        cls,
-        arrays: Sequence[Any],
-        *,
-        loader: str,
-        n_threads: int | None = None,
-        max_memory: int | None = None,
-    ) -> Self:
-        """Return it."""
-        return cls(name=loader)
->>>>>>> front
