@@ -145,21 +145,12 @@ struct Product {
     }
   }
 
-  // Calls visit(row, column, product) with places in the tile.
-  template <class Visit>
-  __device__ __forceinline__ void each(Visit visit) {
-    const int rows = warp_index() / 4 * 64 + lane_index() / 4;
-    const int columns = warp_index() % 4 * (kColumns / 4) + lane_index() % 4 * 2;
-#pragma unroll
-    for (int m = 0; m < 4; ++m) {
-#pragma unroll
-      for (int r = 0; r < 4; ++r) {
-#pragma unroll
-        for (int p = 0; p < kAcross; ++p) {
-          visit(rows + 16 * m + r / 2 * 8, columns + 8 * p + r % 2, sums[m][p][r]);
-        }
-      }
-    }
+  // Where this thread's entries lie in the tile: entry (m, half, p, odd) is sums[m][p][2 half + odd].
+  __device__ __forceinline__ static int row(int m, int half) {
+    return warp_index() / 4 * 64 + lane_index() / 4 + 16 * m + 8 * half;
+  }
+  __device__ __forceinline__ static int column(int p, int odd) {
+    return warp_index() % 4 * (kColumns / 4) + lane_index() % 4 * 2 + 8 * p + odd;
   }
 };
 
@@ -191,19 +182,41 @@ __device__ __forceinline__ void sweep(const unsigned short* X, const Bounds* bou
   }
   Product<kTerms, kColumns> product;
   product.run(reinterpret_cast<unsigned short*>(raw), X, Y, n_x, n_y, length, tile);
-  product.each([&](int r, int c, float value) {
-    const Bounds x = rows[r], y = columns[c];
-    const float most = fmaf(s, value, fmaf(x.error, y.norm, x.norm * y.error));
-    const bool for_x = most + x.reach >= y.offset;
-    const bool for_y = same && most + y.reach >= x.offset;
-    if (for_x || for_y) {
-      const index_t i = tile.row + r, j = tile.column + c;
-      if (i < n_x && j < n_y && (same ? i < j : ids[i] != j)) {
-        if (for_x) list(lists, counts, i, capacity, y.offset - s * value, j);
-        if (for_y) list(lists, counts, j, capacity, x.offset - s * value, i);
+  __syncthreads();  // no stage is read any more: each thread keeps a row's products there
+  auto* kept = reinterpret_cast<float*>(raw) + threadIdx.x;
+  constexpr int kOfRow = 2 * Product<kTerms, kColumns>::kAcross;
+#pragma unroll
+  for (int m = 0; m < 4; ++m) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int r = product.row(m, half);
+      const Bounds x = rows[r];
+      unsigned for_x = 0, for_y = 0;
+#pragma unroll
+      for (int e = 0; e < kOfRow; ++e) {
+        const Bounds y = columns[product.column(e / 2, e % 2)];
+        const float value = product.sums[m][e / 2][2 * half + e % 2];
+        const float most = fmaf(s, value, fmaf(x.error, y.norm, x.norm * y.error));
+        if (most + x.reach >= y.offset) for_x |= 1u << e;
+        if (same && most + y.reach >= x.offset) for_y |= 1u << e;
+      }
+      unsigned hits = for_x | for_y;
+      if (hits == 0) continue;
+#pragma unroll
+      for (int e = 0; e < kOfRow; ++e) {
+        kept[e * blockDim.x] = product.sums[m][e / 2][2 * half + e % 2];
+      }
+      for (; hits != 0; hits &= hits - 1) {
+        const int e = __ffs(static_cast<int>(hits)) - 1;
+        const int c = product.column(e / 2, e % 2);
+        const index_t i = tile.row + r, j = tile.column + c;
+        if (i >= n_x || j >= n_y || (same ? i >= j : ids[i] == j)) continue;
+        const float value = s * kept[e * blockDim.x];
+        if (for_x >> e & 1u) list(lists, counts, i, capacity, columns[c].offset - value, j);
+        if (for_y >> e & 1u) list(lists, counts, j, capacity, x.offset - value, i);
       }
     }
-  });
+  }
 }
 
 extern "C" __global__ void __launch_bounds__(256, 1)
@@ -233,13 +246,19 @@ __device__ __forceinline__ void write_keys(const unsigned short* X, const index_
   if (tile.row >= n_x) return;
   Product<kTerms, kColumns> product;
   product.run(reinterpret_cast<unsigned short*>(raw), X, Y, n_x, n_y, length, tile);
-  product.each([&](int r, int c, float value) {
-    const index_t i = tile.row + r, j = tile.column + c;
-    if (i < n_x && j < n_y) {
-      const bool itself = ids_x[i] == ids_y[j];
-      keys[i * n_y + j] = itself ? infinity_float() : bounds_y[j].offset - s * value;
+#pragma unroll
+  for (int m = 0; m < 4; ++m) {
+#pragma unroll
+    for (int e = 0; e < 4 * Product<kTerms, kColumns>::kAcross; ++e) {
+      const index_t i = tile.row + product.row(m, e / 2 % 2);
+      const index_t j = tile.column + product.column(e / 4, e % 2);
+      if (i < n_x && j < n_y) {
+        const bool itself = ids_x[i] == ids_y[j];
+        const float value = bounds_y[j].offset - s * product.sums[m][e / 4][e % 4];
+        keys[i * n_y + j] = itself ? infinity_float() : value;
+      }
     }
-  });
+  }
 }
 
 extern "C" __global__ void __launch_bounds__(256, 1)
