@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,7 +80,7 @@ def mantel_draws(
         at_a_time = max(1, max_memory // 2 // (8 * n + 8 * FIXED_PARTS * len(slots)))
         exponents = np.array([weights[x].exponent + weights[y].exponent for x, y in slots])
         to = [slots[pairs[at]] for at in positions]
-        bits = fixed_bits(n * max(ks[g] for g in used))
+        bits = fixed_bits(n * max(ks))
         for first in range(0, len(permutations), at_a_time):
             stop = min(len(permutations), first + at_a_time)
             parts = _draw(
@@ -173,31 +173,33 @@ def _unite(device: Device, lists: Sequence[Lists], n: int) -> _United:
     return united
 
 
-def _batches(
-    pairs: Sequence[tuple[int, int]], ks: Sequence[int], width: int
-) -> Iterator[list[int]]:
-    """Yield positions of pairs, by two groups of graphs whose united lists are so wide at most."""
-    group = dict[int, int]()
-    wide, members, groups = 0, 0, 0
+def _batches(pairs: Sequence[tuple[int, int]], ks: Sequence[int], width: int) -> list[list[int]]:
+    """Return positions of pairs, by two groups of graphs whose united lists are so wide at most."""
     used = sorted({graph for pair in pairs for graph in pair})
     whole = sum(ks[g] for g in used) <= width and len(used) <= MOST_GRAPHS
+    # Beside another such group, and beside the longest lists.
+    half = width if whole else min(width // 2, width - max(ks[g] for g in used))
+    most = MOST_GRAPHS if whole else MOST_GRAPHS // 2
+    group = dict[int, int]()
+    wide, members, groups = 0, 0, 0
     for g in used:
         wide, members = wide + ks[g], members + 1
-        if not whole and members > 1 and (wide > width // 2 or members > MOST_GRAPHS // 2):
+        if members > 1 and (wide > half or members > most):
             wide, members, groups = ks[g], 1, groups + 1
         group[g] = groups
     tiles = dict[tuple[int, int], list[int]]()
     for at, (x, y) in enumerate(pairs):
         low, high = sorted((group[x], group[y]))
         tiles.setdefault((low, high), []).append(at)
-    for positions in tiles.values():
+    batches = list(tiles.values())
+    for positions in batches:
         needed = sum(ks[g] for g in {graph for at in positions for graph in pairs[at]})
         if needed > width:
             raise MemoryError(
                 f"mantel_draws needs {needed} entries a sample at a time, and `max_memory` and "
                 f"a block hold {width}; raise `max_memory` or take shorter lists"
             )
-        yield positions
+    return batches
 
 
 def _addresses(device: Device, buffers: Sequence[Buffer | None]) -> Buffer:
