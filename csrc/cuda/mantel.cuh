@@ -121,7 +121,7 @@ extern "C" __global__ void __launch_bounds__(kMantelWarps* kWarp)
                  index_t n_graphs, const int* pair_of, index_t n_bits, double unit,
                  unsigned long long* sums, index_t n_sums) {
   CONSILIENCE_DYNAMIC_SHARED(shared);
-  __shared__ Met queues[kMantelWarps][2 * kWarp];
+  __shared__ Met queues[kMantelWarps][(kProbes + 1) * kWarp];
   auto* filter = reinterpret_cast<unsigned*>(shared);
   const UnitedLists lists = {entries, starts, edges, counts, width};
   const EdgeWeights weight = {values, scales, firsts};
@@ -172,6 +172,7 @@ extern "C" __global__ void __launch_bounds__(kMantelWarps* kWarp)
       for (int c = 0; c < kProbes; ++c) to[c] = to[c] >= 0 ? relabel[to[c]] : -1;
 #pragma unroll
       for (int c = 0; c < kProbes; ++c) {
+        if (first + c * kWarp >= count) break;
         const unsigned bit = static_cast<unsigned>(to[c]) & mask;
         const bool met = to[c] >= 0 && (filter[bit / 32] >> bit % 32 & 1);
         const unsigned votes = __ballot_sync(kAllLanes, met);
@@ -180,13 +181,10 @@ extern "C" __global__ void __launch_bounds__(kMantelWarps* kWarp)
                                                                  first + c * kWarp + lane, to[c]};
         }
         waiting += __popc(votes);
-        __syncwarp();
-        if (waiting >= kWarp) {
-          waiting -= kWarp;
-          look_up(queue[waiting + lane]);
-          __syncwarp();
-        }
       }
+      __syncwarp();
+      for (; waiting >= kWarp; waiting -= kWarp) look_up(queue[waiting - kWarp + lane]);
+      __syncwarp();
     }
   }
   if (lane < waiting) look_up(queue[lane]);
