@@ -3,7 +3,9 @@
 
 #include "common.cuh"
 #include "exact.cuh"
+#include "graph_terms.cuh"
 #include "knn_exact.cuh"
+#include "mantel.cuh"
 #include "moments.cuh"
 #include "rows.cuh"
 
@@ -11,9 +13,12 @@
 #define CONSILIENCE_KERNELS(X) \
   X(augment_rows)              \
   X(column_sums)               \
+  X(edge_values)               \
   X(exact_keys)                \
   X(gather_rows)               \
+  X(graph_terms)               \
   X(halve_rows)                \
+  X(invert_permutations)       \
   X(knn_finish)                \
   X(knn_keys)                  \
   X(knn_keys_fine)             \
@@ -21,4 +26,10 @@
   X(knn_sweep)                 \
   X(knn_sweep_fine)            \
   X(largest_deviations)        \
-  X(nearest_of_keys)
+  X(mantel_draws)              \
+  X(nearest_of_keys)           \
+  X(overlap_terms)             \
+  X(overlap_within)            \
+  X(pair_distances)            \
+  X(sort_lists)                \
+  X(unite_lists)

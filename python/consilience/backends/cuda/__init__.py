@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from consilience.backends.base import Channel, PairTable
-from consilience.backends.cuda import knn_exact
+from consilience.backends.cuda import graph_terms, knn_exact, mantel
 from consilience.backends.cuda import moments as cross_moments
 from consilience.backends.cuda._device import Buffer, Device
 from consilience.backends.cuda._residents import Residents
@@ -96,3 +96,72 @@ class CudaBackend:
     def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
         here = [X if isinstance(X, np.ndarray) else self.device.view(X) for X in sets]
         return cross_moments.moments(self.device, here, pairs, self.max_memory)
+    def edge_values(
+        self, X: Any, graph: Graph, *, centered: bool, products: Floats | None = None
+    ) -> Floats:
+        return graph_terms.edge_values(self.device, self._residents, X, graph, centered=centered)
+
+    def graph_terms(self, x: Graph, y: Graph, e: Floats | None, f: Floats | None) -> GraphTerms:
+        return graph_terms.graph_terms(self.device, self._residents, self.host, x, y, (e, f))
+
+    def overlap_terms(
+        self, x: Graph, y: Graph, e: Floats | None, f: Floats | None
+    ) -> tuple[Indices, Floats]:
+        return graph_terms.overlap_terms(self.device, self._residents, x, y, (e, f))
+
+    def lists_within(self, graph: Graph, group: Indices, k: int) -> Indices:
+        return self.host.lists_within(graph, group, k)
+
+    def members_within(self, graph: Graph, halves: Splits, k: int) -> Splits:
+        return self.host.members_within(graph, halves, k)
+
+    def overlap_within(
+        self,
+        x: Graph,
+        y: Graph,
+        members: tuple[Splits, Splits],
+        e: Floats | None,
+        f: Floats | None,
+        n_splits: int,
+    ) -> Floats:
+        return graph_terms.overlap_within(
+            self.device, self._residents, x, y, members, (e, f), n_splits
+        )
+
+    def nth_within(self, values: Floats, members: Splits, order: int, n_splits: int) -> Floats:
+        return self.host.nth_within(values, members, order, n_splits)
+
+    def list_terms(
+        self, x: Graph, y: Graph, *, cycle: bool = False, lcs: bool = False, edit: bool = False
+    ) -> ListTerms:
+        return self.host.list_terms(x, y, cycle=cycle, lcs=lcs, edit=edit)
+
+    def list_draws(self, x: Graph, y: Graph, permutations: Indices, **wanted: bool) -> ListDraws:
+        return self.host.list_draws(x, y, permutations, **wanted)
+
+    def mantel_terms(self, graph: Graph, e: Floats) -> MantelTerms:
+        return self.host.mantel_terms(graph, e)
+
+    def mantel_counts(self, graph: Graph, ks: Sequence[int]) -> list[MantelTerms]:
+        return self.host.mantel_counts(graph, ks)
+
+    def mantel_draws(
+        self,
+        graphs: Sequence[Graph],
+        values: Sequence[Floats | None],
+        pairs: Sequence[tuple[int, int]],
+        permutations: Indices,
+    ) -> Floats:
+        return mantel.mantel_draws(
+            self.device,
+            self._residents,
+            self.host,
+            graphs,
+            values,
+            pairs,
+            permutations,
+            max_memory=self.max_memory,
+        )
+
+    def pair_distances(self, X: Any, i: Indices, j: Indices) -> Floats:
+        return graph_terms.pair_distances(self.device, X, i, j)
