@@ -3,9 +3,17 @@
 
 #include "common.cuh"
 #include "exact.cuh"
+#include "pair_terms.cuh"
 #include "rows.cuh"
+#include "squares.cuh"
 
 // Names by which they are launched. Their parameters are pointers, index_t and double alone.
 #define CONSILIENCE_KERNELS(X) \
+  X(add_parts)                 \
+  X(centered_rows)             \
   X(column_sums)               \
-  X(exact_keys)
+  X(complete_squares)          \
+  X(exact_keys)                \
+  X(pair_values)               \
+  X(typical_point)             \
+  X(usual_squares)

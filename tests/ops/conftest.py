@@ -12,13 +12,17 @@ CONFIGURATIONS = {
 }
 
 
-@pytest.fixture(params=[*CONFIGURATIONS, "array", "array, row by row"])
+@pytest.fixture(params=[*CONFIGURATIONS, "array", "array, row by row", "cuda, emulated"])
 def ops(request):
     """Every backend; small odd tiles and blocks, so that edges are met."""
     if request.param == "array":
         return ArrayBackend()
     if request.param == "array, row by row":
         return ArrayBackend(entries=1)
+    if request.param == "cuda, emulated":
+        from emulated import emulated
+
+        return emulated()
     return native(**CONFIGURATIONS[request.param])
 
 

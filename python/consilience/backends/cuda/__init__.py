@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from consilience.backends.base import Channel, PairTable
-from consilience.backends.cuda import knn_exact
+from consilience.backends.cuda import knn_exact, pair_terms
 from consilience.backends.cuda._device import Buffer, Device
 from consilience.backends.cuda._residents import Residents
 from consilience.backends.native import NativeBackend
@@ -49,3 +49,6 @@ class CudaBackend:
     @property
     def name(self) -> str:
         return self.device.name
+
+    def pair_terms(self, channels: Sequence[Channel]) -> PairTable:
+        return pair_terms.pair_terms(self.device, channels, self.max_memory)
