@@ -3,6 +3,7 @@
 
 #include "common.cuh"
 #include "exact.cuh"
+#include "joint_nearest.cuh"
 #include "pair_terms.cuh"
 #include "rows.cuh"
 #include "squares.cuh"
@@ -14,6 +15,8 @@
   X(column_sums)               \
   X(complete_squares)          \
   X(exact_keys)                \
+  X(joint_candidates)          \
+  X(joint_distances)           \
   X(pair_values)               \
   X(typical_point)             \
   X(usual_squares)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from consilience.backends.base import Channel, PairTable
-from consilience.backends.cuda import knn_exact, pair_terms
+from consilience.backends.cuda import joint_nearest, knn_exact, pair_terms
 from consilience.backends.cuda._device import Buffer, Device
 from consilience.backends.cuda._residents import Residents
 from consilience.backends.native import NativeBackend
@@ -52,3 +52,6 @@ class CudaBackend:
 
     def pair_terms(self, channels: Sequence[Channel]) -> PairTable:
         return pair_terms.pair_terms(self.device, channels, self.max_memory)
+
+    def joint_nearest(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
+        return joint_nearest.joint_nearest(self.device, sets, pairs, self.max_memory)
