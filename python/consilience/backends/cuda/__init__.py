@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from consilience.backends.base import Channel, PairTable
-from consilience.backends.cuda import graph_terms, knn_exact, mantel
+from consilience.backends.cuda import graph_terms, joint_nearest, knn_exact, mantel, pair_terms
 from consilience.backends.cuda import moments as cross_moments
 from consilience.backends.cuda._device import Buffer, Device
 from consilience.backends.cuda._residents import Residents
@@ -165,3 +165,9 @@ class CudaBackend:
 
     def pair_distances(self, X: Any, i: Indices, j: Indices) -> Floats:
         return graph_terms.pair_distances(self.device, X, i, j)
+
+    def pair_terms(self, channels: Sequence[Channel]) -> PairTable:
+        return pair_terms.pair_terms(self.device, channels, self.max_memory)
+
+    def joint_nearest(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
+        return joint_nearest.joint_nearest(self.device, sets, pairs, self.max_memory)
