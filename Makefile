@@ -1,23 +1,19 @@
 # `make demo` and `make test` do their own set-up; the rest is for development.
 PYTHON ?= python3
 TORCH := torch==2.13.0
-comma := ,
 
 TEST_BIN := .venv/bin
 DEMO_BIN := .venv-demo/bin
-CORE := pyproject.toml CMakeLists.txt $(shell find csrc -name '*.?pp') $(shell find python -name '*.py')
+SOURCES := $(shell find csrc -name '*.?pp' -o -name '*.cu' -o -name '*.cuh')
+CORE := pyproject.toml CMakeLists.txt $(wildcard cmake/*) $(SOURCES) $(shell find python -name '*.py')
 
-.PHONY: demo test gpu test-models test-families test-peers lint format tables bench bench-targets bench-quick bench-peers bench-scaling bench-memory bench-approx bench-instructions bench-data sanitize wheel clean
+.PHONY: demo test test-models test-families test-peers lint format tables bench bench-targets bench-quick bench-peers bench-scaling bench-memory bench-approx bench-instructions bench-data gpu gpu-rehearsal sanitize wheel clean
 
 demo: .venv-demo/installed
 	$(DEMO_BIN)/consilience demo $(if $(N),--n $(N)) -o demo
 
 test: .venv/installed
 	$(TEST_BIN)/python -m pytest
-
-# The tests on a GPU alone, each of which must run; BACKENDS=cuda if CuPy is not wanted.
-gpu: .venv/installed
-	$(TEST_BIN)/python -m pytest -m gpu --gpu-required=$(or $(BACKENDS),cuda$(comma)cupy)
 
 # The real models on a handful of molecules, in the environment of the demo.
 test-models: .venv-demo/installed
@@ -36,7 +32,7 @@ test-peers: .venv-peers/installed
 lint: .venv/linted
 	$(TEST_BIN)/ruff check python tests bench scripts
 	$(TEST_BIN)/ruff format --check python tests bench scripts
-	$(TEST_BIN)/clang-format --dry-run --Werror $(shell find csrc -name '*.?pp')
+	$(TEST_BIN)/clang-format --dry-run --Werror $(SOURCES)
 	$(TEST_BIN)/mypy
 	$(TEST_BIN)/python scripts/metric_tables.py --check
 	$(TEST_BIN)/python scripts/performance_page.py --check
@@ -44,7 +40,7 @@ lint: .venv/linted
 format: .venv/linted
 	$(TEST_BIN)/ruff check --fix --quiet python tests bench scripts
 	$(TEST_BIN)/ruff format --quiet python tests bench scripts
-	$(TEST_BIN)/clang-format -i $(shell find csrc -name '*.?pp')
+	$(TEST_BIN)/clang-format -i $(SOURCES)
 
 tables: .venv/installed
 	$(TEST_BIN)/python scripts/metric_tables.py
@@ -76,6 +72,16 @@ bench-instructions: .venv/benched
 bench-data: .venv-demo/installed
 	$(DEMO_BIN)/python bench/real_data.py
 
+# On a machine with a GPU, in the environment of $(PYTHON) and without a network: build, test,
+# sanitize, measure. ONLY="build,benches" does some of it, OUT=folder keeps what is found.
+gpu:
+	$(PYTHON) scripts/gpu.py $(if $(ONLY),--only "$(ONLY)") $(if $(LIMIT),--time-limit $(LIMIT))
+
+# The same script as far as a machine without a GPU can go; the kernels run on the CPU.
+gpu-rehearsal: .venv/rehearsed
+	PATH="$(CURDIR)/$(TEST_BIN):$$PATH" $(TEST_BIN)/python scripts/gpu.py --rehearse \
+	  $(if $(ONLY),--only "$(ONLY)")
+
 # AddressSanitizer and UBSan over the tests of the ops and metrics.
 sanitize: .venv/installed
 	$(TEST_BIN)/pip install --quiet scikit-build-core pybind11
@@ -104,6 +110,10 @@ clean:
 
 .venv/linted: .venv/installed
 	$(TEST_BIN)/pip install --quiet '.[dev]'
+	touch $@
+
+.venv/rehearsed: .venv/installed
+	$(TEST_BIN)/pip install --quiet scikit-build-core pybind11 cmake ninja
 	touch $@
 
 .venv/benched: .venv/installed
