@@ -31,7 +31,8 @@ __device__ __forceinline__ double ldexp_negative(int e) {
 __device__ __forceinline__ int lane_index() { return threadIdx.x % kWarp; }
 __device__ __forceinline__ int warp_index() { return threadIdx.x / kWarp; }
 
-// Lane l holds l + 16, then l + 8, ...: the order of sums in csrc/cpu/exact.cpp. For lane 0.
+// Lane l holds l + 16, then l + 8, ...: the order of sums in csrc/cpu/exact.cpp. For lane 0, as is
+// the largest.
 template <class T>
 __device__ __forceinline__ T warp_sum(T value) {
   for (int half = kWarp / 2; half > 0; half /= 2) {

@@ -275,51 +275,90 @@ extern "C" __global__ void __launch_bounds__(256, 1)
   write_keys<3, 128>(X, ids_x, n_x, Y, bounds_y, ids_y, n_y, length, static_cast<float>(s), keys);
 }
 
-// The bits, in the order of floats, of the rank-th smallest (from 0) of what `get` gives; all
-// threads get it. `counts` has 256 entries, `found` two.
+// The rank-th smallest (from 0) of what `get` gives, for all threads. In each pass the values left
+// are counted in bins of equal width, so that they spread whatever their magnitude.
+constexpr int kBins = 1024;
+
+struct Selection {
+  int counts[kBins];
+  int scratch[kWarp];
+  unsigned low, high;
+  int left;
+};
+
 template <class Get>
-__device__ __forceinline__ unsigned nth_smallest(Get get, index_t count, index_t rank, int* counts,
-                                                 unsigned* found) {
-  unsigned prefix = 0;
-  index_t left = rank;
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    for (int b = threadIdx.x; b < 256; b += blockDim.x) counts[b] = 0;
+__device__ __forceinline__ float nth_smallest(Get get, index_t count, int rank, Selection& shared) {
+  if (threadIdx.x == 0) {
+    shared.low = ~0u;
+    shared.high = 0;
+    shared.left = rank;
+  }
+  __syncthreads();
+  unsigned low = ~0u, high = 0;
+  for (index_t t = threadIdx.x; t < count; t += blockDim.x) {
+    const unsigned bits = ordered(get(t));
+    low = min(low, bits);
+    if (bits != ordered(infinity_float())) high = max(high, bits);
+  }
+  low = ~warp_max(~low);
+  high = warp_max(high);
+  if (lane_index() == 0) {
+    atomicMin(&shared.low, low);
+    atomicMax(&shared.high, high);
+  }
+  __syncthreads();
+  low = shared.low;
+  int shift = 0;
+  while (shared.high > low && (shared.high - low) >> shift >= kBins - 1u) ++shift;
+  while (true) {
+    for (int b = threadIdx.x; b < kBins; b += blockDim.x) shared.counts[b] = 0;
     __syncthreads();
     for (index_t t = threadIdx.x; t < count; t += blockDim.x) {
       const unsigned bits = ordered(get(t));
-      const bool inside = shift == 24 || (bits >> (shift + 8)) == (prefix >> (shift + 8));
-      if (inside) atomicAdd(counts + ((bits >> shift) & 255u), 1);
+      // What lies beyond is in no bin, nor is infinity in the first pass.
+      if (bits >= low) {
+        const unsigned bin = (bits - low) >> shift;
+        if (bin < kBins) atomicAdd(shared.counts + bin, 1);
+      }
     }
     __syncthreads();
-    if (threadIdx.x == 0) {
-      index_t before = 0;
-      unsigned b = 0;
-      while (b < 255 && before + counts[b] <= left) before += counts[b++];
-      found[0] = prefix | (b << shift);
-      found[1] = static_cast<unsigned>(left - before);
+    const int own = kBins / static_cast<int>(blockDim.x) + (kBins % blockDim.x != 0);
+    int sum = 0, total = 0;
+    const int first = own * static_cast<int>(threadIdx.x);
+    for (int b = first; b < min(first + own, kBins); ++b) sum += shared.counts[b];
+    int before = block_prefix(sum, shared.scratch, &total);
+    const int left = shared.left;
+    __syncthreads();
+    if (total <= left) return infinity_float();  // nothing else is left
+    if (before <= left && left < before + sum) {
+      int b = first;
+      while (before + shared.counts[b] <= left) before += shared.counts[b++];
+      shared.low = low + (static_cast<unsigned>(b) << shift);
+      shared.left = left - before;
     }
     __syncthreads();
-    prefix = found[0];
-    left = found[1];
+    low = shared.low;
+    if (shift == 0) return unordered(low);
+    shift = max(0, shift - 10);
   }
-  return prefix;
 }
 
 // A_i = the rank-th smallest key of row i; and how many keys lie within twice its error of that,
-// which is about as many as a sweep would list.
-extern "C" __global__ void __launch_bounds__(256)
+// which is about as many as a sweep would list. A block a row, whose keys are kept on the chip.
+extern "C" __global__ void __launch_bounds__(1024)
     knn_reaches(const float* keys, index_t n_keys, index_t rank, Bounds* bounds, int* within) {
-  __shared__ int counts[256];
-  __shared__ unsigned found[2];
-  __shared__ int scratch[8];
-  const float* own = keys + blockIdx.x * n_keys;
+  CONSILIENCE_DYNAMIC_SHARED(raw);
+  __shared__ Selection selection;
+  auto* own = reinterpret_cast<float*>(raw);
+  for (index_t t = threadIdx.x; t < n_keys; t += blockDim.x) own[t] = keys[blockIdx.x * n_keys + t];
+  __syncthreads();
   const float reach =
-      unordered(nth_smallest([&](index_t t) { return own[t]; }, n_keys, rank, counts, found));
+      nth_smallest([&](index_t t) { return own[t]; }, n_keys, static_cast<int>(rank), selection);
   const Bounds of = bounds[blockIdx.x];
   const float blurred = reach + 2.0f * of.error * of.norm;
   int inside = 0;
   for (index_t t = threadIdx.x; t < n_keys; t += blockDim.x) inside += own[t] <= blurred;
-  const int total = block_sum(inside, scratch);
+  const int total = block_sum(inside, selection.scratch);
   if (threadIdx.x == 0) {
     bounds[blockIdx.x].reach = reach;
     within[blockIdx.x] = total;
@@ -338,8 +377,7 @@ extern "C" __global__ void __launch_bounds__(128)
                index_t capacity, index_t k, index_t* indices, double* distances, int* states,
                int* judged) {
   unsigned char* raw = dynamic_shared();
-  __shared__ int bins[256];
-  __shared__ unsigned found[2];
+  __shared__ Selection selection;
   __shared__ int survivors;
   auto* keys = reinterpret_cast<double*>(raw);  // (capacity), and with them
   auto* chosen = reinterpret_cast<int*>(keys + capacity);
@@ -363,7 +401,7 @@ extern "C" __global__ void __launch_bounds__(128)
   }
   __syncthreads();
   const float kth =
-      unordered(nth_smallest([&](index_t t) { return upper[t]; }, count, k - 1, bins, found));
+      nth_smallest([&](index_t t) { return upper[t]; }, count, static_cast<int>(k) - 1, selection);
   if (listed > capacity) {
     if (threadIdx.x == 0) bounds_x[q].reach = kth;
     return;  // the whole block

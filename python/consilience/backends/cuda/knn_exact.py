@@ -22,6 +22,7 @@ from consilience.terms import Floats, Graph, Indices
 SCREENED_FROM = 2048
 # The most rows that a guess looks at, and the least.
 MOST_SAMPLED, FEWEST_SAMPLED = 32_768, 2048
+MANY_SAMPLED = 12_288  # beyond, a multiprocessor holds few rows at a time
 # The longest list of candidates, which a block holds in shared memory.
 LONGEST = 8192
 MOST_NEIGHBORS = 16_384
@@ -78,6 +79,9 @@ class _Found:
         return int(self.indices.shape[1])
 
     def put(self, places: Indices | slice, indices: Indices, distances: Floats) -> None:
+        if len(indices) == len(self.indices):
+            self.indices, self.distances = indices, distances
+            return
         self.indices[places] = indices
         self.distances[places] = distances
 
@@ -233,12 +237,13 @@ class _Search:
             device.launch(
                 "knn_reaches",
                 stop - first,
-                256,
+                256 if plan.sampled <= MANY_SAMPLED else 1024,
                 keys,
                 plan.sampled,
                 plan.rank,
                 queries.bounds.rows(first, stop),
                 within.rows(first, stop),
+                shared=4 * plan.sampled,
             )
         return float(device.to_host(within).mean()) * n / plan.sampled
 
