@@ -3,16 +3,33 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import gpu
+
+ON_HOST = ["native", "array"]
+
+
+def pytest_addoption(parser):
+    gpu.add_options(parser)
+
+
+def pytest_generate_tests(metafunc):
+    gpu.parametrize(metafunc, "backend", ON_HOST)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    gpu.check(item)
+
 
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
 
 
-@pytest.fixture(params=["native", "array"])
+@pytest.fixture
 def backend(request):
     """Every backend this machine can run; the array backend is the NumPy reference."""
-    return request.param
+    return request.param if request.param in ON_HOST else gpu.on_gpu(request.param)
 
 
 @pytest.fixture

@@ -9,7 +9,11 @@ from consilience.backends.cuda import CudaBackend
 from consilience.backends.cuda._device import Buffer, words
 from engine import native
 
-_emulated = pytest.importorskip("consilience._emulated", reason="built without the emulator")
+try:
+    from consilience import _emulated
+except ImportError:
+    _emulated = None
+
 
 
 def _buffer(array):
@@ -76,5 +80,7 @@ class EmulatedDevice:
 
 def emulated(**options):
     """Return the CUDA backend on the emulator."""
+    if _emulated is None:
+        pytest.skip("built without the emulator (CONSILIENCE_EMULATOR=ON)")
     settings = {"host": native(n_threads=2), "max_memory": 1 << 28, **options}
     return CudaBackend(EmulatedDevice(), **settings)

@@ -15,8 +15,18 @@ __device__ __forceinline__ double entry(const void* X, index_t at, index_t is_do
                    : static_cast<double>(static_cast<const float*>(X)[at]);
 }
 
+__device__ __forceinline__ const void* row_of(const void* X, index_t i, index_t d,
+                                              index_t is_double) {
+  return static_cast<const char*>(X) + i * d * (is_double ? 8 : 4);
+}
+
 __device__ __forceinline__ double infinity() { return __longlong_as_double(0x7ff0000000000000ll); }
 __device__ __forceinline__ float infinity_float() { return __int_as_float(0x7f800000); }
+
+// 2^-e.
+__device__ __forceinline__ double ldexp_negative(int e) {
+  return __longlong_as_double((1023ll - e) << 52);
+}
 
 __device__ __forceinline__ int lane_index() { return threadIdx.x % kWarp; }
 __device__ __forceinline__ int warp_index() { return threadIdx.x / kWarp; }

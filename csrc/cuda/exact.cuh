@@ -25,21 +25,26 @@ extern "C" __global__ void __launch_bounds__(256)
                const index_t* queries, index_t n_queries, double* keys) {
   const index_t first = static_cast<index_t>(blockIdx.y) * kQueriesPerBlock;
   const int count = static_cast<int>(min(static_cast<index_t>(kQueriesPerBlock), n_queries - first));
+  const void* rows[kQueriesPerBlock];  // those behind the last stand in for it
+#pragma unroll
+  for (int q = 0; q < kQueriesPerBlock; ++q) {
+    rows[q] = row_of(X, queries[first + min(q, count - 1)], d, is_double);
+  }
   const index_t warps = static_cast<index_t>(gridDim.x) * (blockDim.x / kWarp);
   for (index_t j = blockIdx.x * (blockDim.x / kWarp) + warp_index(); j < n; j += warps) {
     double sums[kQueriesPerBlock] = {};
     for (index_t f = lane_index(); f < d; f += kWarp) {
       const double y = entry(X, j * d + f, is_double);
+#pragma unroll
       for (int q = 0; q < kQueriesPerBlock; ++q) {
-        if (q >= count) break;
-        const double x = entry(X, queries[first + q] * d + f, is_double);
+        const double x = entry(rows[q], f, is_double);
         sums[q] += products ? x * y : (x - y) * (x - y);
       }
     }
+#pragma unroll
     for (int q = 0; q < kQueriesPerBlock; ++q) {
-      if (q >= count) break;
       const double sum = warp_sum(sums[q]);
-      if (lane_index() == 0) {
+      if (lane_index() == 0 && q < count) {
         const double key = products ? -sum : sum;
         keys[(first + q) * n + j] = queries[first + q] == j ? infinity() : key;
       }

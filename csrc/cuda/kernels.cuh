@@ -3,9 +3,44 @@
 
 #include "common.cuh"
 #include "exact.cuh"
+#include "graph_terms.cuh"
+#include "joint_nearest.cuh"
+#include "knn_exact.cuh"
+#include "mantel.cuh"
+#include "moments.cuh"
+#include "pair_terms.cuh"
 #include "rows.cuh"
+#include "squares.cuh"
 
 // Names by which they are launched. Their parameters are pointers, index_t and double alone.
 #define CONSILIENCE_KERNELS(X) \
+  X(add_parts)                 \
+  X(augment_rows)              \
+  X(centered_rows)             \
   X(column_sums)               \
-  X(exact_keys)
+  X(complete_squares)          \
+  X(edge_values)               \
+  X(exact_keys)                \
+  X(gather_rows)               \
+  X(graph_terms)               \
+  X(halve_rows)                \
+  X(invert_permutations)       \
+  X(joint_candidates)          \
+  X(joint_distances)           \
+  X(knn_finish)                \
+  X(knn_keys)                  \
+  X(knn_keys_fine)             \
+  X(knn_reaches)               \
+  X(knn_sweep)                 \
+  X(knn_sweep_fine)            \
+  X(largest_deviations)        \
+  X(mantel_draws)              \
+  X(nearest_of_keys)           \
+  X(overlap_terms)             \
+  X(overlap_within)            \
+  X(pair_distances)            \
+  X(pair_values)               \
+  X(sort_lists)                \
+  X(typical_point)             \
+  X(unite_lists)               \
+  X(usual_squares)

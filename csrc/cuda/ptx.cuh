@@ -48,6 +48,10 @@ __device__ __forceinline__ void multiply_add(float (&c)[4], const unsigned (&a)[
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-#define CONSILIENCE_DYNAMIC_SHARED(name) extern __shared__ __align__(16) unsigned char name[]
+extern __shared__ __align__(16) unsigned char dynamic_memory[];
+// The shared memory that a launch asked for.
+__device__ __forceinline__ unsigned char* dynamic_shared() { return dynamic_memory; }
 
 #endif
+
+#define CONSILIENCE_DYNAMIC_SHARED(name) unsigned char* name = dynamic_shared()

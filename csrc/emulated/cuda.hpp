@@ -22,7 +22,6 @@
 #define __shared__ static
 #define __restrict__
 #define __align__(n) alignas(n)
-#define CONSILIENCE_DYNAMIC_SHARED(name) unsigned char* name = emulated::dynamic_shared()
 
 struct dim3 {
   unsigned x = 1, y = 1, z = 1;
@@ -85,6 +84,8 @@ T from_lane(const T& value, unsigned lane) {
 extern dim3 block_index, block_dim, grid_dim;
 
 }  // namespace emulated
+
+inline unsigned char* dynamic_shared() { return emulated::dynamic_shared(); }
 
 #define threadIdx (emulated::current().index)
 #define blockIdx (emulated::block_index)

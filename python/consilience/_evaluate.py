@@ -11,7 +11,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from consilience._validate import Embedding, as_embeddings, check_choice
-from consilience.backends import Backend, Channel, PairTable, select
+from consilience.backends import (
+    Backend,
+    Channel,
+    PairTable,
+    check_run,
+    on_device,
+    select,
+)
 from consilience.backends.base import sampled_pairs, sampled_rows
 from consilience.inference.blocks import Block, block_samples
 from consilience.inference.permutation import of_ranks
@@ -488,9 +495,9 @@ class Terms:
                 self.edges(a, need)[chosen][inside] if isinstance(need, EdgeNeed) else 1.0
             )
             return Block(block)
-        from consilience.backends._offsets import to_host
+        from consilience.backends._offsets import rows_of, to_host
 
-        X = to_host(self.values(a, need.view)[chosen, :]).astype(np.float64)
+        X = to_host(rows_of(self.values(a, need.view), chosen)).astype(np.float64)
         X = X - X.mean(axis=0)
         if isinstance(need, MomentNeed):
             return Block(X @ X.T)
@@ -534,13 +541,17 @@ def terms_of(
     pairs: Sequence[tuple[int, int]],
     *,
     backend: str | Backend = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
     max_memory: int | None = None,
     nulls: bool = True,
 ) -> Terms:
     """Return the terms of arrays that passed the gate."""
+    check_run(backend, device)
     sets = as_embeddings(arrays)
-    ops = select(backend, [s.values for s in sets], n_threads=n_threads, max_memory=max_memory)
+    there = on_device([s.values for s in sets], device)
+    sets = [replace(s, values=X) for s, X in zip(sets, there, strict=True)]
+    ops = select(backend, there, device=device, n_threads=n_threads, max_memory=max_memory)
     return Terms(sets, ops, tuple(needs), pairs, nulls)
 
 

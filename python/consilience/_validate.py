@@ -21,7 +21,7 @@ _FULL_WIDTH = ("float32", "float64")
 class Embedding:
     """An embedding that passed the gate.
 
-    values : (n_samples, n_features), float32 or float64; C-ordered NumPy if it lives on the
+    values : (n_samples, n_features), float32 or float64, in C order; NumPy if it lives on the
         host, else an array of its own library (torch, CuPy, JAX) where it was.
     """
 
@@ -68,7 +68,10 @@ def _known_array(array: Any, name: str) -> tuple[Any, str]:
     if library == "torch":
         return _from_torch(array, name)
     if library in ("cupy", "jaxlib", "jax") and _is_on_accelerator(array):
-        return _with_dtype(array, name)
+        values, dtype = _with_dtype(array, name)
+        if library == "cupy" and not values.flags.c_contiguous:
+            values = values.copy(order="C")
+        return values, dtype
     if not isinstance(array, np.ndarray):
         array = _to_numpy(array, name)
     values, dtype = _with_dtype(array, name)
@@ -85,7 +88,7 @@ def _from_torch(tensor: Any, name: str) -> tuple[Any, str]:
         tensor = tensor.float()
     if tensor.device.type == "cpu":
         return np.ascontiguousarray(tensor.resolve_conj().resolve_neg().numpy()), dtype
-    return tensor, dtype
+    return tensor.resolve_neg().contiguous(), dtype
 
 
 def _is_on_accelerator(array: Any) -> bool:
@@ -130,9 +133,10 @@ def _raise_not_finite(values: Any, name: str) -> None:
     from array_api_compat import array_namespace
 
     xp = array_namespace(values)
-    n = values.shape[0]
-    for start in range(0, n, 65536):
-        finite = xp.isfinite(values[start : min(n, start + 65536), :])
+    n, d = values.shape
+    step = max(1, (1 << 24) // d)
+    for start in range(0, n, step):
+        finite = xp.isfinite(values[start : min(n, start + step), :])
         if bool(xp.all(finite)):
             continue
         bad = xp.argmax(xp.astype(xp.reshape(~finite, (-1,)), xp.int32))
@@ -152,7 +156,7 @@ def _column_ranges(values: Any) -> tuple[Any, Any]:
     xp = _namespace(values)
     n, d = values.shape
     step = max(1, (1 << 17) // d)  # rows that stay in cache for the second look
-    if n <= step:
+    if n <= step or not isinstance(values, np.ndarray):  # an accelerator's launches cost more
         return xp.max(values, axis=0), xp.min(values, axis=0)
     high = low = values[0, :]
     for start in range(0, n, step):

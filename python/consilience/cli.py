@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import inspect
 import json
-import platform
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import click
+
+from consilience.doctor import installed
 
 ALIASES = {
     "dcor": "distance_correlation",
@@ -22,8 +21,14 @@ ALIASES = {
     "mle": "dimension_mle",
     "idcor": "id_correlation",
 }
-REPORTS = ("numpy", "scipy", "torch", "rdkit", "transformers", "onnxruntime", "cupy", "plotly")
 FILE = click.Path(path_type=Path)
+DEVICE = click.option(
+    "--device",
+    type=click.Choice(["auto", "cuda", "cpu"]),
+    default="auto",
+    show_default=True,
+    help="Where to score; cuda brings the arrays to the GPU.",
+)
 
 
 def _searching(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -32,13 +37,6 @@ def _searching(command: Callable[..., Any]) -> Callable[..., Any]:
     methods = click.Choice(["exact", "approx"])
     neighbors = click.option("--neighbors", type=methods, default="exact", show_default=True)
     return neighbors(rows(command))
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 class _Sentences(click.Group):
@@ -58,7 +56,7 @@ class _Sentences(click.Group):
 
 
 @click.group(cls=_Sentences, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(_installed("consilience") or "not installed", prog_name="consilience")
+@click.version_option(installed("consilience") or "not installed", prog_name="consilience")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool) -> None:
     """Measure how far models agree about the world."""
@@ -74,6 +72,7 @@ def main(debug: bool) -> None:
 @click.option("--k", type=int, help="Neighbours, for the metrics that have them.")
 @_searching
 @click.option("--backend", default="auto", show_default=True)
+@DEVICE
 @click.option("--threads", type=int, help="All cores by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def score(
@@ -84,13 +83,14 @@ def score(
     neighbors: str,
     rows: int | None,
     backend: str,
+    device: str,
     threads: int | None,
     as_json: bool,
 ) -> None:
     """Score two embeddings (.npy, .safetensors or a store) of the same samples."""
     chosen = _chosen_metrics(metrics, k)
     (_, X), (_, Y) = _read_all([x, y])
-    options: dict[str, Any] = {"backend": backend, "n_threads": threads}
+    options: dict[str, Any] = {"backend": backend, "device": device, "n_threads": threads}
     if neighbors == "exact" and rows is None:
         lines = [_score_row(name, settings, X, Y, options) for name, settings in chosen]
     else:
@@ -110,6 +110,7 @@ def score(
 @click.option("-o", "--output", type=FILE, default=Path("study"), show_default=True)
 @_searching
 @click.option("--backend", default="auto", show_default=True)
+@DEVICE
 @click.option("--threads", type=int, help="All cores by default.")
 def matrix(
     files: tuple[Path, ...],
@@ -120,6 +121,7 @@ def matrix(
     neighbors: str,
     rows: int | None,
     backend: str,
+    device: str,
     threads: int | None,
 ) -> None:
     """Compare all pairs of embeddings, with a progress bar."""
@@ -132,7 +134,7 @@ def matrix(
     embeddings = dict(_read_all(files))
 
     how: dict[str, Any] = {"neighbors": neighbors, "rows": rows, "progress": True}
-    how |= {"backend": backend, "n_threads": threads}
+    how |= {"backend": backend, "device": device, "n_threads": threads}
     result = _compared(embeddings, chosen, preset=preset, **how)
     click.echo(f"wrote {result.save(output / 'matrix.json')}")
     for line in _write_reports(result, output):
@@ -359,53 +361,25 @@ def install_datasets(names: tuple[str, ...]) -> None:
 
 
 @main.command()
-def doctor() -> None:
-    """Say what this machine can run, and why not what it cannot."""
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(as_json: bool) -> None:
+    """Say what this machine can run, and what would bring what it cannot."""
     from consilience import datasets, models
-    from consilience.backends.native import cpu_count
+    from consilience.doctor import examine, lines
 
-    click.echo(f"consilience   {_installed('consilience') or 'not installed'}")
-    click.echo(f"python        {platform.python_version()} ({sys.executable})")
-    click.echo(f"machine       {platform.system()} {platform.machine()}, {cpu_count()} cores")
-    click.echo(f"cpu           {', '.join(_cpu_features()) or 'features unknown'}")
-    for line in _engine_lines():
-        click.echo(line)
-    for package in REPORTS:
-        click.echo(f"{package:<13} {_installed(package) or 'not installed'}")
-    for name, entry in datasets.DATASETS.items():
-        click.echo(f"dataset {name}: {datasets.missing(entry) or 'ready'}")
-    for name, found in models.MODELS.items():
-        click.echo(f"model {name}: {models.available(found) or 'ready'}")
-
-
-def _cpu_features() -> list[str]:
-    """Return the vector units that matter here, where the system tells."""
-    try:
-        words = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
-    except OSError:
-        return []
-    return [name for name in ("avx2", "fma", "avx512f", "asimd", "sve") if name in words]
-
-
-def _engine_lines() -> Iterable[str]:
-    """Try every backend on a small array; a broken build is a finding here, not an error."""
-    try:
-        import numpy as np
-
-        from consilience.backends import BACKENDS, select
-        from consilience.backends.cuda import _native
-    except ImportError as error:
-        yield f"engine        cannot be loaded: {error}"
+    found = examine()
+    state = {
+        "datasets": {name: datasets.missing(entry) for name, entry in datasets.DATASETS.items()},
+        "models": {name: models.available(entry) for name, entry in models.MODELS.items()},
+    }
+    if as_json:
+        click.echo(json.dumps(found | state, indent=2))
         return
-    for name in BACKENDS:
-        try:
-            select(name, [np.zeros((4, 2), np.float32)])
-        except (ImportError, RuntimeError, TypeError, ValueError) as error:
-            yield f"backend       {name}: {' '.join(str(error).split())}"
-        else:
-            yield f"backend       {name}: ready"
-    if reason := _native.missing():
-        yield f"backend       cuda: {reason}"
+    for line in lines(found):
+        click.echo(line)
+    for kind, entries in state.items():
+        for name, missing in entries.items():
+            click.echo(f"{kind.removesuffix('s')} {name}: {missing or 'ready'}")
 
 
 # ---- making embeddings and studies -------------------------------------------------------
@@ -466,15 +440,22 @@ def study() -> None:
 @click.argument("plan", type=FILE)
 @click.option("-o", "--output", type=FILE, help="Folder; by default beside the plan, by its name.")
 @click.option("--workers", type=int, default=2, show_default=True, help="Models at a time.")
+@DEVICE
 @click.option("--n", type=int, help="At most so many samples in every part.")
-def study_run(plan: Path, output: Path | None, workers: int, n: int | None) -> None:
+def study_run(plan: Path, output: Path | None, workers: int, device: str, n: int | None) -> None:
     """Do what PLAN (YAML or JSON) asks for and is not done yet."""
     from consilience.study.plan import read_plan
     from consilience.study.run import run_study
 
     asked = read_plan(plan)
     folder = output or plan.with_suffix("")
-    run_study(asked if n is None else asked.with_n(n), folder, workers=workers, say=click.echo)
+    run_study(
+        asked if n is None else asked.with_n(n),
+        folder,
+        workers=workers,
+        device=device,
+        say=click.echo,
+    )
 
 
 @study.command("add")
@@ -483,13 +464,16 @@ def study_run(plan: Path, output: Path | None, workers: int, n: int | None) -> N
 @click.option("--name", help="What to call it in the study.")
 @click.option("--part", help="Which part, if the study has several.")
 @click.option("--workers", type=int, default=2, show_default=True)
-def study_add(folder: Path, model: str, name: str | None, part: str | None, workers: int) -> None:
+@DEVICE
+def study_add(
+    folder: Path, model: str, name: str | None, part: str | None, workers: int, device: str
+) -> None:
     """Add a model to the study in FOLDER: one row of every matrix is computed."""
     from consilience.study.plan import ModelPlan
     from consilience.study.study import Study, file_name
 
     added = ModelPlan(name or file_name(model), model)
-    Study(folder).add(added, part=part, workers=workers, say=click.echo)
+    Study(folder).add(added, part=part, workers=workers, device=device, say=click.echo)
 
 
 @study.command("report")
@@ -516,12 +500,13 @@ def study_show(folder: Path) -> None:
 @main.command()
 @click.option("--n", type=int, help="At most so many samples in every part.")
 @click.option("--workers", type=int, default=2, show_default=True, help="Models at a time.")
+@DEVICE
 @click.option("-o", "--output", type=FILE, default=Path("demo"), show_default=True)
-def demo(n: int | None, workers: int, output: Path) -> None:
+def demo(n: int | None, workers: int, device: str, output: Path) -> None:
     """Compare real models of molecules, materials and proteins, and write a report."""
     from consilience.study.demo import run_demo
 
-    run_demo(output, n=n, workers=workers, say=click.echo)
+    run_demo(output, n=n, workers=workers, device=device, say=click.echo)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

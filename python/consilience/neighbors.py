@@ -49,6 +49,7 @@ def neighbors(
     rows: int | None = None,
     seed: int = 0,
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
     max_memory: int | None = None,
 ) -> Neighbors:
@@ -69,6 +70,7 @@ def neighbors(
     seed : int
         Of that sample, or of the approximate search.
     backend, n_threads : how to run; no result depends on the number of threads.
+    device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
     max_memory : int, optional
         Bytes to use beyond X and the result.
 
@@ -109,6 +111,7 @@ def neighbors(
         (need,),
         [(0, 0)],
         backend=backend,
+        device=device,
         n_threads=n_threads,
         max_memory=max_memory,
     )

@@ -34,8 +34,11 @@ def prepare(embedding: Embedding, view: View) -> Any:
         return X
     from array_api_compat import array_namespace
 
+    from consilience.backends._placement import require_float64
+
+    require_float64(X)
     xp = array_namespace(X)
-    if isinstance(X, np.ndarray) and view.clip_quantile is None and view.normalize != "zscore":
+    if view.clip_quantile is None and view.normalize != "zscore":
         X = _normalized_in_blocks(xp, X, view, embedding.name)
     else:
         X = _normalized(xp, xp.astype(X, xp.float64), view, embedding.name)
@@ -48,14 +51,24 @@ def prepare(embedding: Embedding, view: View) -> Any:
 
 
 def _normalized_in_blocks(xp: Any, X: Any, view: View, name: str) -> Any:
-    """Return what looks at one row at a time, while the row is in cache."""
+    """Return what looks at one row at a time; on the host while the row is in cache."""
     n, d = X.shape
-    step = max(1, (1 << 14) // d)
-    out = np.empty((n, d))
-    for start in range(0, n, step):
-        rows = X[start : start + step].astype(np.float64)
-        out[start : start + step] = _normalized(xp, rows, view, name, start)
-    return out
+    if isinstance(X, np.ndarray):
+        step = max(1, (1 << 14) // d)
+        out = np.empty((n, d))
+        for start in range(0, n, step):
+            rows = X[start : start + step].astype(np.float64)
+            out[start : start + step] = _normalized(xp, rows, view, name, start)
+        return out
+    # Each block waits for its check of zero rows once; its temporaries stay below 1 GiB.
+    step = max(1, (1 << 24) // d)
+    blocks = [
+        _normalized(
+            xp, xp.astype(X[start : min(n, start + step), :], xp.float64), view, name, start
+        )
+        for start in range(0, n, step)
+    ]
+    return blocks[0] if len(blocks) == 1 else xp.concat(blocks, axis=0)
 
 
 def _normalized(xp: Any, X: Any, view: View, name: str, first_row: int = 0) -> Any:

@@ -233,6 +233,21 @@ def test_lists_name_everything(run):
         assert first == list(names)
 
 
+def test_a_device_is_taken_and_a_gpu_that_is_not_there_is_one_sentence(run, files, monkeypatch):
+    for module in ("_native", "_cupy"):
+        monkeypatch.setattr(f"consilience.backends.cuda.{module}.missing", lambda: "no GPU")
+    for where in ("consilience.backends", "consilience.backends._placement"):
+        monkeypatch.setattr(f"{where}.torch_missing", lambda: "no GPU")
+    result = run("score", *files[:2], "--metrics", "cka", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    for command in (("score", *files[:2]), ("matrix", *files)):
+        result = run(*command, "--metrics", "cka", "--device", "cuda")
+        assert result.exit_code == 1
+        assert 'device="cuda" cannot be had here' in result.output
+        assert "consilience doctor" in result.output
+    assert run("score", *files[:2], "--device", "gpu").exit_code == 2
+
+
 def test_doctor_speaks_of_backends_and_models(run):
     result = run("doctor")
     assert result.exit_code == 0, result.output

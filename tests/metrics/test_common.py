@@ -221,7 +221,7 @@ def test_options_are_keyword_only(name):
     parameters = inspect.signature(METRICS[name].function).parameters
     positional = [p.name for p in parameters.values() if p.kind != p.KEYWORD_ONLY]
     assert positional == (["X"] if METRICS[name].kind == "single" else ["X", "Y"])
-    assert {"backend", "n_threads"} <= set(parameters)
+    assert {"backend", "device", "n_threads"} <= set(parameters)
 
 
 @pytest.mark.parametrize("name", NAMES)

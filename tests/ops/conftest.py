@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+import gpu
 from consilience.backends.array import ArrayBackend
+from emulated import emulated
 from engine import native
 
 CONFIGURATIONS = {
@@ -10,16 +12,24 @@ CONFIGURATIONS = {
     "native, two threads": {"tile": 16, "n_threads": 2},
     "native, three threads": {"tile": 33, "n_threads": 3},
 }
+ARRAYS = {"array": {}, "array, row by row": {"entries": 1}}
+EMULATED = "cuda, emulated"
 
 
-@pytest.fixture(params=[*CONFIGURATIONS, "array", "array, row by row"])
+def pytest_generate_tests(metafunc):
+    gpu.parametrize(metafunc, "ops", [*CONFIGURATIONS, *ARRAYS, EMULATED])
+
+
+@pytest.fixture
 def ops(request):
     """Every backend; small odd tiles and blocks, so that edges are met."""
-    if request.param == "array":
-        return ArrayBackend()
-    if request.param == "array, row by row":
-        return ArrayBackend(entries=1)
-    return native(**CONFIGURATIONS[request.param])
+    if request.param in CONFIGURATIONS:
+        return native(**CONFIGURATIONS[request.param])
+    if request.param in ARRAYS:
+        return ArrayBackend(**ARRAYS[request.param])
+    if request.param == EMULATED:
+        return emulated(screened_from=64)
+    return gpu.on_gpu(request.param)
 
 
 @pytest.fixture

@@ -32,6 +32,15 @@ def test_sets_of_very_different_scale(ops, rng):
     assert_allclose(ops.joint_nearest([X, Y], [(0, 1)])[0], two_nearest(X, Y), rtol=1e-12)
 
 
+def in_stripes(sets, pairs, rows):
+    """The answer of the GPU's kernels on a CPU, in stripes of so many rows."""
+    from consilience.backends.cuda import joint_nearest
+    from emulated import emulated
+
+    fixed, per_row = joint_nearest.needed_bytes(sets, joint_nearest.plan_of(pairs))
+    return emulated(max_memory=fixed + rows * per_row).joint_nearest(sets, pairs)
+
+
 # Around the rows (4, 8), panels (8, 24, 48) and tiles of the micro-kernels.
 @pytest.mark.parametrize("n_samples", [3, 4, 8, 9, 23, 25, 47, 48, 49, 96, 97, 250])
 def test_the_edges_of_blocks(rng, n_samples):
@@ -58,9 +67,28 @@ def test_words_find_the_same(rng, n_samples):
         assert_allclose(found[0], two_nearest(sets[0], sets[1]), rtol=1e-12)
 
 
-def test_a_pair_may_stand_in_either_order_and_more_than_once(rng):
-    sets = [rng.standard_normal((130, d)) for d in (3, 5)]
-    found = native().joint_nearest(sets, [(0, 1), (1, 0), (0, 1)])
+@pytest.mark.parametrize("n_samples", [3, 31, 33, 65])
+def test_the_edges_of_stripes(rng, n_samples):
+    sets = [rng.standard_normal((n_samples, d)).astype(np.float32) for d in (1, 40)]
+    pairs = [(0, 1), (1, 1), (0, 0)]
+    found = in_stripes(sets, pairs, rows=n_samples // 2)
+    for p, (a, b) in enumerate(pairs):
+        assert_allclose(found[p], two_nearest(sets[a], sets[b]), rtol=1e-12)
+
+
+def test_more_samples_and_pairs_than_a_block_looks_at_together(rng):
+    sets = [rng.standard_normal((259, 2 + s)) for s in range(11)]
+    pairs = [(10, 0), (3, 4), (9, 10), (8, 8), (4, 3), (2, 7), (10, 0), (5, 10), (0, 1), (6, 6)]
+    found = in_stripes([X[:40] for X in sets], pairs, rows=40)
+    for p, (a, b) in enumerate(pairs):
+        assert_allclose(found[p], two_nearest(sets[a][:40], sets[b][:40]), rtol=1e-12)
+    few = in_stripes(sets, pairs[:1], rows=259)[0]
+    assert_allclose(few, two_nearest(sets[10], sets[0]), rtol=1e-12)
+
+
+def test_a_pair_may_stand_in_either_order_and_more_than_once(ops, rng):
+    sets = [rng.standard_normal((60, d)) for d in (3, 5)]
+    found = ops.joint_nearest(sets, [(0, 1), (1, 0), (0, 1)])
     assert_array_equal(found[0], found[2])
     assert_allclose(found[0], found[1], rtol=1e-15)
 
@@ -74,12 +102,12 @@ def test_same_bits_for_any_number_of_threads(rng):
         assert_array_equal(native(n_threads=n_threads).joint_nearest(sets, PAIRS), expected)
 
 
-def test_rows_that_are_all_near_each_other_but_for_one_set(rng):
+def test_rows_that_are_all_near_each_other_but_for_one_set(ops, rng):
     # Every row ties with every other within the bound of one set: the other decides.
-    X = np.ones((200, 8)) + 1e-7 * rng.standard_normal((200, 8))
+    X = np.ones((90, 8)) + 1e-7 * rng.standard_normal((90, 8))
     X[0] += 1e3
-    Y = rng.standard_normal((200, 3))
-    assert_allclose(native().joint_nearest([X, Y], [(0, 1)])[0], two_nearest(X, Y), rtol=1e-12)
+    Y = rng.standard_normal((90, 3))
+    assert_allclose(ops.joint_nearest([X, Y], [(0, 1)])[0], two_nearest(X, Y), rtol=1e-12)
 
 
 def test_a_small_memory_takes_a_few_pairs_at_a_time(sets):
@@ -91,6 +119,13 @@ def test_a_small_memory_takes_a_few_pairs_at_a_time(sets):
 def test_too_small_a_memory_says_so(sets):
     with pytest.raises(MemoryError, match="joint_nearest needs"):
         native(max_memory=1000).joint_nearest(sets, PAIRS)
+
+
+def test_too_small_a_memory_of_a_gpu_says_so(sets):
+    from emulated import emulated
+
+    with pytest.raises(MemoryError, match="joint_nearest needs"):
+        emulated(max_memory=1000).joint_nearest(sets, PAIRS)
 
 
 @pytest.mark.parametrize(

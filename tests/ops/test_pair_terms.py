@@ -85,15 +85,34 @@ def kernel(channels, *, double_tiles=False, tile=96, n_threads=1):
     return PairTable(rows, products, offsets, np.zeros(len(channels)))
 
 
+def in_stripes(channels, *, rows=None):
+    """The sums of the GPU's kernels on a CPU, in stripes of about so many rows."""
+    from consilience.backends.cuda import pair_terms
+    from emulated import emulated
+
+    n = len(channels[0].X)
+    fixed, least = pair_terms.needed_bytes(channels)
+    room = pair_terms.Stripe(0, rows or n, n).nbytes(len(channels))
+    return emulated(max_memory=fixed + max(least, room)).pair_terms(channels)
+
+
+KERNELS = {
+    "float32 tiles": kernel,
+    "float64 tiles": lambda channels: kernel(channels, double_tiles=True),
+    "a stripe, emulated": in_stripes,
+    "stripes of a few rows, emulated": lambda channels: in_stripes(channels, rows=67),
+}
+
+
 # Around the rows (4, 8), panels (8, 24, 48) and tiles of the micro-kernels.
 @pytest.mark.parametrize("n_samples", [2, 3, 7, 9, 23, 47, 48, 49, 95, 97, 145])
-@pytest.mark.parametrize("double_tiles", [False, True])
-def test_sums_at_the_edges_of_blocks(rng, n_samples, double_tiles):
+@pytest.mark.parametrize("how", KERNELS)
+def test_sums_at_the_edges_of_blocks(rng, n_samples, how):
     X, Y = (rng.standard_normal((n_samples, d)).astype(np.float32) for d in (1, 19))
     channels = [Channel(X), Channel(Y, "rbf", 0.02), Channel(Y, "squared")]
-    table = kernel(channels, double_tiles=double_tiles)
+    table = KERNELS[how](channels)
     matrices = [dense(channel) for channel in channels]
-    rtol = 1e-12 if double_tiles else 3e-6
+    rtol = 3e-6 if how == "float32 tiles" else 1e-12
     for a, A in enumerate(matrices):
         for b, B in enumerate(matrices):
             sums = table.pair(a, b).without_offsets()
@@ -101,39 +120,51 @@ def test_sums_at_the_edges_of_blocks(rng, n_samples, double_tiles):
             assert_allclose(sums.rows_a, A.sum(axis=1), rtol=rtol)
 
 
+def test_more_columns_than_a_block_has_threads(rng):
+    channel = Channel(rng.standard_normal((259, 3)))
+    found, D = in_stripes([channel], rows=66).pair(0, 0).without_offsets(), dense(channel)
+    assert_allclose(found.ab, (D * D).sum(), rtol=1e-12)
+    assert_allclose(found.rows_a, D.sum(axis=1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("how", KERNELS)
 @pytest.mark.parametrize("n_channels", [1, 2, 3, 4, 5])
-def test_products_of_any_number_of_channels(rng, n_channels):
+def test_products_of_any_number_of_channels(rng, n_channels, how):
     sets = [rng.standard_normal((130, 4 + c)).astype(np.float32) for c in range(n_channels)]
     channels = [Channel(X, FUNCTIONS[c % 3], 0.05) for c, X in enumerate(sets)]
-    table = kernel(channels)
+    table = KERNELS[how](channels)
     assert_array_equal(table.products, table.products.T)
     for a, b in itertools.product(range(n_channels), repeat=2):
         expected = (dense(channels[a]) * dense(channels[b])).sum()
         assert_allclose(table.pair(a, b).without_offsets().ab, expected, rtol=3e-6)
 
 
-def test_channels_of_one_set_share_its_products(rng):
+@pytest.mark.parametrize("how", KERNELS)
+def test_channels_of_one_set_share_its_products(rng, how):
     X, Y = (rng.standard_normal((150, d)).astype(np.float32) for d in (6, 9))
     together = [Channel(X), Channel(Y, "rbf", 0.1), Channel(X, "squared"), Channel(X, "rbf", 0.1)]
     apart = [dataclasses.replace(channel, X=channel.X.copy()) for channel in together]
     for found, expected in zip(
-        dataclasses.astuple(kernel(together)), dataclasses.astuple(kernel(apart)), strict=True
+        dataclasses.astuple(KERNELS[how](together)),
+        dataclasses.astuple(KERNELS[how](apart)),
+        strict=True,
     ):
         assert_array_equal(found, expected)
 
 
-def test_views_of_one_buffer_are_different_sets(rng):
+def test_views_of_one_buffer_are_different_sets(ops, rng):
     buffer = rng.standard_normal(60 * 4)
     wide, narrow = buffer.reshape(60, 4), buffer[: 60 * 3].reshape(60, 3)
-    table = native().pair_terms([Channel(wide), Channel(narrow)])
+    table = ops.pair_terms([Channel(wide), Channel(narrow)])
     for c, X in enumerate((wide, narrow)):
         D = reference.distances(X)
         assert_allclose(table.pair(c, c).without_offsets().ab, (D * D).sum(), rtol=1e-11)
 
 
-def test_twins_in_one_set_are_equal_to_the_last_bit(rng):
+@pytest.mark.parametrize("how", KERNELS)
+def test_twins_in_one_set_are_equal_to_the_last_bit(rng, how):
     X = rng.standard_normal((300, 12)).astype(np.float32)
-    table = kernel([Channel(X), Channel(X.copy())])
+    table = KERNELS[how]([Channel(X), Channel(X.copy())])
     assert_array_equal(table.rows[0], table.rows[1])
     assert len(np.unique(table.products)) == 1
 
@@ -149,6 +180,21 @@ def test_float32_tiles_are_close_to_float64_ones(rng, function):
         found_sums, sums = (table.pair(a, b).without_offsets() for table in (found, exact))
         assert_allclose(found_sums.ab, sums.ab, rtol=1e-6)
         assert_allclose(found_sums.rows_a, sums.rows_a, rtol=1e-6, atol=1e-4)
+
+
+def test_rows_far_out_and_rows_close_together(ops, rng):
+    # About the mean, or without differences, the others' distances would have no digits left.
+    X = np.vstack([rng.standard_normal((50, 3)), 1.0 + 1e-7 * rng.standard_normal((40, 3))])
+    X[7] += 1e9
+    channels = [Channel(X), Channel(X, "rbf", 0.5), Channel(rng.standard_normal((90, 2)))]
+    table = ops.pair_terms(channels)
+    matrices = [dense(channel) for channel in channels]
+    for c, A in enumerate(matrices):
+        assert_allclose(
+            table.pair(c, c).without_offsets().rows_a, A.sum(axis=1), rtol=1e-11, atol=1e-12
+        )
+    B, C = matrices[1:]
+    assert_allclose(table.pair(1, 2).without_offsets().ab, (B * C).sum(), rtol=1e-11)
 
 
 @pytest.mark.parametrize("double_tiles", [False, True])
@@ -181,6 +227,13 @@ def test_pairs_that_point_outside_are_rejected():
 def test_too_small_a_memory_says_so(sets):
     with pytest.raises(MemoryError, match=r"pair_terms needs .* MiB"):
         native(max_memory=1000).pair_terms([Channel(sets[0])])
+
+
+def test_too_small_a_memory_of_a_gpu_says_so(sets):
+    from emulated import emulated
+
+    with pytest.raises(MemoryError, match=r"pair_terms needs .* MiB of the GPU"):
+        emulated(max_memory=1000).pair_terms([Channel(sets[0])])
 
 
 @pytest.mark.parametrize(

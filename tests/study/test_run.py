@@ -96,6 +96,34 @@ def test_a_study_holds_scores_and_every_analysis(models, tmp_path):
         np.testing.assert_array_equal(again.part().matrix[label], part.matrix[label])
 
 
+def test_a_study_compares_on_the_device_asked_for(models, tmp_path, monkeypatch):
+    from consilience.study import analyze, run
+    from consilience.study.compare import compare
+
+    asked = []
+
+    def recorded(*arguments, device, **options):
+        asked.append(device)
+        return compare(*arguments, **options)
+
+    for module in (run, analyze):
+        monkeypatch.setattr(module, "compare", recorded)
+    monkeypatch.setattr(run, "check_device", asked.append)
+    run_study(plan_of(models), tmp_path / "study", report=False, device="cuda")
+    assert len(asked) >= 4  # the check, the scores, locality, dimension
+    assert set(asked) == {"cuda"}
+
+
+def test_a_gpu_that_is_not_there_is_missed_before_any_work(models, tmp_path, monkeypatch):
+    for module in ("_native", "_cupy"):
+        monkeypatch.setattr(f"consilience.backends.cuda.{module}.missing", lambda: "no GPU")
+    for where in ("consilience.backends", "consilience.backends._placement"):
+        monkeypatch.setattr(f"{where}.torch_missing", lambda: "no GPU")
+    with pytest.raises(TypeError, match="cannot be had here"):
+        run_study(plan_of(models), tmp_path / "study", device="cuda")
+    assert not (tmp_path / "study").exists()
+
+
 def test_a_study_of_some_rows_says_so_and_is_another_study(models, tmp_path):
     result, _ = run(plan_of(models, rows=N // 2), tmp_path / "study")
     part = result.part("p")

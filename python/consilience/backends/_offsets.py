@@ -8,7 +8,7 @@ import numpy as np
 from array_api_compat import array_namespace, device, is_cupy_array, is_torch_array, to_device
 
 from consilience.backends.base import Channel
-from consilience.terms import Floats
+from consilience.terms import Floats, Indices
 
 
 def typical_offsets(channel: Channel) -> Floats:
@@ -43,6 +43,14 @@ def channel_values(channel: Channel, squares: Floats) -> Floats:
     if channel.function == "squared":
         return squares
     return np.exp(-channel.gamma * squares)
+
+
+def rows_of(X: Any, chosen: Indices) -> Any:
+    """Return some rows, where the array is."""
+    if isinstance(X, np.ndarray):
+        return X[chosen]
+    xp = array_namespace(X)
+    return xp.take(X, xp.asarray(chosen, device=device(X)), axis=0)
 
 
 def to_host(array: Any) -> Any:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from array_api_compat import array_namespace, device
 
 from consilience.backends._offsets import to_host, typical_offsets
+from consilience.backends._placement import place, require_float64
 from consilience.backends.base import Channel, PairTable
 from consilience.terms import (
     Floats,
@@ -36,6 +37,21 @@ class ArrayBackend:
 
     entries: int = 1 << 24
     name: str = "array"
+
+    @classmethod
+    def for_arrays(cls, arrays: Sequence[Any]) -> Self:
+        """Return the backend if one library holds `arrays`, in which it can compute in float64."""
+        from consilience.backends import UnsupportedArraysError
+
+        libraries = sorted({place(array).library for array in arrays})
+        if len(libraries) > 1:
+            raise UnsupportedArraysError(
+                f"backend 'array' works on arrays of one library, got {' and '.join(libraries)}; "
+                "convert them with from_dlpack of one of them"
+            )
+        for array in arrays:
+            require_float64(array)
+        return cls()
 
     def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
         xp = array_namespace(X)
@@ -369,7 +385,8 @@ def _without_self(xp: Any, block: Any, start: int, value: float = float("inf")) 
 
 def _without(xp: Any, block: Any, rows: Any, value: float = float("inf")) -> Any:
     columns = xp.arange(block.shape[1], device=device(block))
-    return xp.where(rows[:, None] == columns[None, :], xp.asarray(value), block)
+    value_there = xp.asarray(value, dtype=block.dtype, device=device(block))
+    return xp.where(rows[:, None] == columns[None, :], value_there, block)
 
 
 def _ranks(block: Floats) -> Floats:

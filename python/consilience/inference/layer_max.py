@@ -48,6 +48,7 @@ def layer_max(
     seed: int = 0,
     alpha: float = ALPHA,
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
 ) -> LayerMax:
     r"""Compare all layers of two models, and account for choosing the best pair.
@@ -69,6 +70,7 @@ def layer_max(
     alpha : float
         Share of relabellings that count as chance.
     backend, n_threads : how to run; no result depends on the number of threads.
+    device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
 
     Returns
     -------
@@ -110,7 +112,13 @@ def layer_max(
     shape = (len(a_layers), len(b_layers))
     pairs = [(i, len(a_layers) + j) for i in range(shape[0]) for j in range(shape[1])]
     terms = terms_of(
-        named, chosen.needs(), pairs, backend=backend, n_threads=n_threads, nulls=False
+        named,
+        chosen.needs(),
+        pairs,
+        backend=backend,
+        device=device,
+        n_threads=n_threads,
+        nulls=False,
     )
     chosen.check(terms)
     sign = -1.0 if chosen.lower_is_closer else 1.0

@@ -58,6 +58,7 @@ def cca(
     rcond: float = 1e-6,
     normalize: Normalize = "none",
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
 ) -> float:
     r"""Canonical correlation analysis: the mean canonical correlation.
@@ -72,6 +73,7 @@ def cca(
         Directions with a singular value below this share of the largest are left out.
     normalize : "none", "l2", "max" or "zscore"
     backend, n_threads : how to run; no result depends on the number of threads.
+    device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
 
     Returns
     -------
@@ -100,4 +102,4 @@ def cca(
     1.0
     """
     settings = Cca(rcond, normalize)
-    return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)
+    return float(score(settings, X, Y, backend=backend, device=device, n_threads=n_threads).value)

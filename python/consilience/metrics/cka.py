@@ -63,6 +63,7 @@ def cka(
     bandwidth_factor: float = 1.0,
     normalize: Normalize = "none",
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
 ) -> float:
     r"""Centred kernel alignment: the cosine between two centred kernel matrices.
@@ -83,6 +84,7 @@ def cka(
         samples, from 2¹⁹ seeded pairs above), times `bandwidth_factor`.
     normalize : "none", "l2", "max" or "zscore"
     backend, n_threads : how to run; no result depends on the number of threads.
+    device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
 
     Returns
     -------
@@ -112,4 +114,4 @@ def cka(
     1.0
     """
     settings = Cka(kernel, bandwidth, bandwidth_factor, normalize, debiased)
-    return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)
+    return float(score(settings, X, Y, backend=backend, device=device, n_threads=n_threads).value)

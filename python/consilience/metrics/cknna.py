@@ -212,6 +212,7 @@ def cknna(
     rows: int | None = None,
     seed: int = 0,
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
 ) -> float:
     r"""Centred kernel nearest-neighbour alignment: CKA on the edges both graphs share.
@@ -240,6 +241,7 @@ def cknna(
         For "prh-code": added to the denominator (1e-6 there).
     neighbors, rows, seed : all neighbours, nearly all, or those of some samples; see `neighbors`.
     backend, n_threads : how to run; no result depends on the number of threads.
+    device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
 
     Returns
     -------
@@ -273,4 +275,4 @@ def cknna(
     settings = Cknna(
         k, variant, normalize, unbiased, eps, neighbors=neighbors, rows=rows, seed=seed
     )
-    return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)
+    return float(score(settings, X, Y, backend=backend, device=device, n_threads=n_threads).value)

@@ -55,6 +55,7 @@ def cycle_knn(
     neighbors: Method = "exact",
     seed: int = 0,
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
 ) -> float:
     r"""Cycle consistency: can a sample be reached back through both models' neighbours?
@@ -73,6 +74,7 @@ def cycle_knn(
         the three agree.
     neighbors, seed : all neighbours, or nearly all; see `neighbors`.
     backend, n_threads : how to run; no result depends on the number of threads.
+    device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
 
     Returns
     -------
@@ -101,4 +103,4 @@ def cycle_knn(
     0.9667
     """
     settings = CycleKnn(k, normalize, distance, neighbors=neighbors, seed=seed)
-    return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)
+    return float(score(settings, X, Y, backend=backend, device=device, n_threads=n_threads).value)

@@ -88,6 +88,7 @@ def dimension_mle(
     rows: int | None = None,
     seed: int = 0,
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
 ) -> float:
     r"""Intrinsic dimension by maximum likelihood over k neighbours (Levina and Bickel).
@@ -104,6 +105,7 @@ def dimension_mle(
     normalize : "none", "l2", "max" or "zscore"
     neighbors, rows, seed : all neighbours, nearly all, or those of some samples; see `neighbors`.
     backend, n_threads : how to run; no result depends on the number of threads.
+    device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
 
     Returns
     -------
@@ -132,4 +134,4 @@ def dimension_mle(
     True
     """
     settings = DimensionMle(k, combine, normalize, neighbors=neighbors, rows=rows, seed=seed)
-    return float(score_one(settings, X, backend=backend, n_threads=n_threads).value)
+    return float(score_one(settings, X, backend=backend, device=device, n_threads=n_threads).value)

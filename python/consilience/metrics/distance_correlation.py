@@ -100,6 +100,7 @@ def distance_correlation(
     unbiased: bool = False,
     normalize: Normalize = "none",
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
 ) -> float:
     r"""Distance correlation: do pairs far apart in X lie far apart in Y?
@@ -118,6 +119,7 @@ def distance_correlation(
         one grows with n_features on independent data (0.98 at n_samples=100, 500 features).
     normalize : "none", "l2", "max" or "zscore"
     backend, n_threads : how to run; no result depends on the number of threads.
+    device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
 
     Returns
     -------
@@ -147,4 +149,4 @@ def distance_correlation(
     1.0
     """
     settings = DistanceCorrelation(unbiased, normalize)
-    return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)
+    return float(score(settings, X, Y, backend=backend, device=device, n_threads=n_threads).value)

@@ -51,6 +51,7 @@ def edit_knn(
     rows: int | None = None,
     seed: int = 0,
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
 ) -> float:
     r"""Similarity of the two ordered neighbour lists by edit distance.
@@ -69,6 +70,7 @@ def edit_knn(
         the three agree.
     neighbors, rows, seed : all neighbours, nearly all, or those of some samples; see `neighbors`.
     backend, n_threads : how to run; no result depends on the number of threads.
+    device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
 
     Returns
     -------
@@ -96,4 +98,4 @@ def edit_knn(
     1.0
     """
     settings = EditKnn(k, normalize, distance, neighbors=neighbors, rows=rows, seed=seed)
-    return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)
+    return float(score(settings, X, Y, backend=backend, device=device, n_threads=n_threads).value)

@@ -83,6 +83,7 @@ def gride(
     rows: int | None = None,
     seed: int = 0,
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
 ) -> float:
     r"""Generalised ratios intrinsic dimension: from the neighbours of orders n1 and n2.
@@ -99,6 +100,7 @@ def gride(
     normalize : "none", "l2", "max" or "zscore"
     neighbors, rows, seed : all neighbours, nearly all, or those of some samples; see `neighbors`.
     backend, n_threads : how to run; no result depends on the number of threads.
+    device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
 
     Returns
     -------
@@ -127,4 +129,4 @@ def gride(
     True
     """
     settings = Gride(n1, n2, normalize, neighbors=neighbors, rows=rows, seed=seed)
-    return float(score_one(settings, X, backend=backend, n_threads=n_threads).value)
+    return float(score_one(settings, X, backend=backend, device=device, n_threads=n_threads).value)

@@ -68,6 +68,7 @@ def hsic(
     bandwidth_factor: float = 1.0,
     normalize: Normalize = "none",
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
 ) -> float:
     r"""Hilbert–Schmidt independence criterion: covariance of two kernels.
@@ -82,7 +83,7 @@ def hsic(
     Parameters
     ----------
     X, Y : arrays of shape (n_samples, n_features_x) and (n_samples, n_features_y)
-    kernel, bandwidth, bandwidth_factor, normalize, backend, n_threads
+    kernel, bandwidth, bandwidth_factor, normalize, backend, device, n_threads
         As in `cka`.
     unbiased : bool
 
@@ -109,4 +110,4 @@ def hsic(
     177.777778
     """
     settings = Hsic(kernel, bandwidth, bandwidth_factor, normalize, unbiased)
-    return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)
+    return float(score(settings, X, Y, backend=backend, device=device, n_threads=n_threads).value)

@@ -119,6 +119,7 @@ def id_correlation(
     permutations: int = 100,
     seed: int = 0,
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
 ) -> IdCorrelation:
     r"""Intrinsic-dimension correlation: how much smaller is the joint space than it could be?
@@ -135,6 +136,7 @@ def id_correlation(
         Relabellings of Y for the p-value; each costs a sweep over all pairs of samples.
     seed : int
     backend, n_threads : how to run; no result depends on the number of threads.
+    device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
 
     Returns
     -------
@@ -168,7 +170,12 @@ def id_correlation(
     """
     settings = IdCorrelationSettings(permutations, seed)
     terms = terms_of(
-        (("X", X), ("Y", Y)), settings.needs(), [(0, 1)], backend=backend, n_threads=n_threads
+        (("X", X), ("Y", Y)),
+        settings.needs(),
+        [(0, 1)],
+        backend=backend,
+        device=device,
+        n_threads=n_threads,
     )
     settings.check(terms)
     result = settings.score(terms, 0, 1)

@@ -111,6 +111,7 @@ def information_imbalance(
     rows: int | None = None,
     seed: int = 0,
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
 ) -> tuple[float, float]:
     r"""Information imbalance: how well do neighbours in one set predict neighbours in the other?
@@ -128,6 +129,7 @@ def information_imbalance(
     distance : "l2" or "cosine"
     rows, seed : of all samples, or of some; see `neighbors`.
     backend, n_threads : how to run; no result depends on the number of threads.
+    device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
 
     Returns
     -------
@@ -157,4 +159,4 @@ def information_imbalance(
     [0.1, 0.1]
     """
     settings = InformationImbalance(k, normalize, distance, rows=rows, seed=seed)
-    return score_both_ways(settings, X, Y, backend=backend, n_threads=n_threads)
+    return score_both_ways(settings, X, Y, backend=backend, device=device, n_threads=n_threads)

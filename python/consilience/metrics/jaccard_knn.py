@@ -54,6 +54,7 @@ def jaccard_knn(
     rows: int | None = None,
     seed: int = 0,
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
 ) -> float:
     r"""Jaccard similarity of neighbourhoods: shared neighbours over all neighbours.
@@ -72,6 +73,7 @@ def jaccard_knn(
         the three agree.
     neighbors, rows, seed : all neighbours, nearly all, or those of some samples; see `neighbors`.
     backend, n_threads : how to run; no result depends on the number of threads.
+    device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
 
     Returns
     -------
@@ -99,4 +101,4 @@ def jaccard_knn(
     1.0
     """
     settings = JaccardKnn(k, normalize, distance, neighbors=neighbors, rows=rows, seed=seed)
-    return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)
+    return float(score(settings, X, Y, backend=backend, device=device, n_threads=n_threads).value)

@@ -64,6 +64,7 @@ def lcs_knn(
     rows: int | None = None,
     seed: int = 0,
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
 ) -> float:
     r"""Longest common subsequence of the two ordered neighbour lists, on average.
@@ -84,6 +85,7 @@ def lcs_knn(
         the three agree.
     neighbors, rows, seed : all neighbours, nearly all, or those of some samples; see `neighbors`.
     backend, n_threads : how to run; no result depends on the number of threads.
+    device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
 
     Returns
     -------
@@ -111,4 +113,4 @@ def lcs_knn(
     5.0
     """
     settings = LcsKnn(k, normalize, distance, relative, neighbors=neighbors, rows=rows, seed=seed)
-    return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)
+    return float(score(settings, X, Y, backend=backend, device=device, n_threads=n_threads).value)

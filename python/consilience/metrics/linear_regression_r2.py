@@ -53,6 +53,7 @@ def linear_regression_r2(
     rcond: float = 1e-6,
     normalize: Normalize = "none",
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
 ) -> tuple[float, float]:
     r"""Variance of one set that linear regression on the other explains, both ways.
@@ -69,6 +70,7 @@ def linear_regression_r2(
         Directions with a singular value below this share of the largest are left out.
     normalize : "none", "l2", "max" or "zscore"
     backend, n_threads : how to run; no result depends on the number of threads.
+    device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
 
     Returns
     -------
@@ -96,4 +98,4 @@ def linear_regression_r2(
     1.0
     """
     settings = LinearRegressionR2(rcond, normalize)
-    return score_both_ways(settings, X, Y, backend=backend, n_threads=n_threads)
+    return score_both_ways(settings, X, Y, backend=backend, device=device, n_threads=n_threads)

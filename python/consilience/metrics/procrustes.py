@@ -59,6 +59,7 @@ def procrustes(
     *,
     normalize: Normalize = "none",
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
 ) -> float:
     r"""Procrustes similarity: how well a rotation carries one set onto the other.
@@ -74,6 +75,7 @@ def procrustes(
         Row i of X and row i of Y come from the same sample.
     normalize : "none", "l2", "max" or "zscore"
     backend, n_threads : how to run; no result depends on the number of threads.
+    device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
 
     Returns
     -------
@@ -101,4 +103,4 @@ def procrustes(
     1.0
     """
     settings = Procrustes(normalize)
-    return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)
+    return float(score(settings, X, Y, backend=backend, device=device, n_threads=n_threads).value)

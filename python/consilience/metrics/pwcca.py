@@ -43,6 +43,7 @@ def pwcca(
     rcond: float = 1e-6,
     normalize: Normalize = "none",
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
 ) -> float:
     r"""Projection-weighted CCA: canonical correlations weighted by what they say about X.
@@ -60,6 +61,7 @@ def pwcca(
         Directions with a singular value below this share of the largest are left out.
     normalize : "none", "l2", "max" or "zscore"
     backend, n_threads : how to run; no result depends on the number of threads.
+    device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
 
     Returns
     -------
@@ -89,4 +91,4 @@ def pwcca(
     1.0
     """
     settings = Pwcca(rcond, normalize)
-    return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)
+    return float(score(settings, X, Y, backend=backend, device=device, n_threads=n_threads).value)

@@ -104,6 +104,7 @@ def rsa(
     distance: Literal["l2", "cosine"] = "l2",
     normalize: Normalize = "none",
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
 ) -> float:
     r"""Representational similarity analysis: correlation of the two distance matrices.
@@ -120,6 +121,7 @@ def rsa(
         Euclidean, or 1 - cos.
     normalize : "none", "l2", "max" or "zscore"
     backend, n_threads : how to run; no result depends on the number of threads.
+    device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
 
     Returns
     -------
@@ -148,4 +150,4 @@ def rsa(
     1.0
     """
     settings = Rsa(correlation, distance, normalize)
-    return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)
+    return float(score(settings, X, Y, backend=backend, device=device, n_threads=n_threads).value)

@@ -61,6 +61,7 @@ def svcca(
     rcond: float = 1e-6,
     normalize: Normalize = "none",
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
 ) -> float:
     r"""Singular vector CCA: canonical correlation of the main principal subspaces.
@@ -80,6 +81,7 @@ def svcca(
         Directions with a singular value below this share of the largest are left out.
     normalize : "none", "l2", "max" or "zscore"
     backend, n_threads : how to run; no result depends on the number of threads.
+    device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
 
     Returns
     -------
@@ -107,4 +109,4 @@ def svcca(
     1.0
     """
     settings = Svcca(rcond, normalize, variance, dims)
-    return float(score(settings, X, Y, backend=backend, n_threads=n_threads).value)
+    return float(score(settings, X, Y, backend=backend, device=device, n_threads=n_threads).value)

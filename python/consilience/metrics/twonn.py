@@ -83,6 +83,7 @@ def twonn(
     rows: int | None = None,
     seed: int = 0,
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
 ) -> float:
     r"""Intrinsic dimension from the distances to the two nearest neighbours.
@@ -99,6 +100,7 @@ def twonn(
     normalize : "none", "l2", "max" or "zscore"
     neighbors, rows, seed : all neighbours, nearly all, or those of some samples; see `neighbors`.
     backend, n_threads : how to run; no result depends on the number of threads.
+    device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
 
     Returns
     -------
@@ -127,4 +129,4 @@ def twonn(
     True
     """
     settings = Twonn(method, discard, normalize, neighbors=neighbors, rows=rows, seed=seed)
-    return float(score_one(settings, X, backend=backend, n_threads=n_threads).value)
+    return float(score_one(settings, X, backend=backend, device=device, n_threads=n_threads).value)

@@ -229,4 +229,6 @@ def _over_subsets(
 
 
 def _rows(embedding: Embedding, chosen: Any) -> Embedding:
-    return replace(embedding, values=embedding.values[chosen, :])
+    from consilience.backends._offsets import rows_of
+
+    return replace(embedding, values=rows_of(embedding.values, chosen))

@@ -42,6 +42,8 @@ class Context:
         Total energies in eV that models predict.
     layers : mapping of (str, str) to ({layer: array}, {layer: array})
         All layers of the pairs that the plan names, rows aligned.
+    device : str
+        Where embeddings are compared.
     """
 
     plan: PartPlan
@@ -53,6 +55,7 @@ class Context:
     layers: Mapping[tuple[str, str], tuple[dict[str, Any], dict[str, Any]]] = field(
         default_factory=dict
     )
+    device: str = "auto"
 
     @property
     def real(self) -> tuple[str, ...]:
@@ -217,7 +220,7 @@ def _locality(context: Context) -> dict[str, Any]:
         raise ValueError(f"fewer than two of k = {context.plan.ks} fit {len(rows)} samples")
     arrays = {name: np.asarray(context.arrays[name])[rows] for name in context.real}
     requests = [("cknna", {"k": k}) for k in ks]
-    matrix = compare(arrays, [*requests, GLOBAL], null=None, intervals=None)
+    matrix = compare(arrays, [*requests, GLOBAL], null=None, intervals=None, device=context.device)
     by_k = dict(zip(ks, matrix.metrics, strict=False))
     found = analyses.locality(matrix, by_k).to_json()
     return {**found, "n_samples": len(rows)}
@@ -234,7 +237,9 @@ def _dimension(context: Context) -> dict[str, Any]:
     ks = [k for k in MLE_KS if k < len(context.samples)]
     requests: list[tuple[str, dict[str, Any]]] = [("twonn", {"method": "fit"})]
     requests += [("dimension_mle", {"k": k}) for k in ks]
-    matrix = compare(dict(context.arrays), requests, null=None, intervals=None)
+    matrix = compare(
+        dict(context.arrays), requests, null=None, intervals=None, device=context.device
+    )
     types = [str(fact.get("embedding") or "") for fact in context.facts]
     return analyses.dimension(matrix, matrix.metrics, types).to_json()
 
@@ -307,7 +312,9 @@ def _layers(context: Context) -> list[dict[str, Any]]:
     found = []
     for (a, b), (layers_a, layers_b) in context.layers.items():
         k = min(25, len(next(iter(layers_a.values()))) // 4)
-        result = analyses.layers(layers_a, layers_b, "cknna", {"k": k}, a=a, b=b)
+        result = analyses.layers(
+            layers_a, layers_b, "cknna", {"k": k}, a=a, b=b, device=context.device
+        )
         found.append(result.to_json())
     return found
 

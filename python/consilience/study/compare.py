@@ -64,6 +64,7 @@ def compare(
     previous: ScoreMatrix | None = None,
     progress: bool = False,
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
     max_memory: int | None = None,
 ) -> ScoreMatrix:
@@ -117,6 +118,7 @@ def compare(
     progress : bool
         Show a bar with the time left.
     backend, n_threads : how to run; no result depends on the number of threads.
+    device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
     max_memory : int, optional
         Bytes an op may use beyond the embeddings.
 
@@ -150,7 +152,13 @@ def compare(
     inference = _inference(null, permutations, seed, intervals)
     columns = _columns(metrics, preset)
     terms = terms_of(
-        models.items(), [], [], backend=backend, n_threads=n_threads, max_memory=max_memory
+        models.items(),
+        [],
+        [],
+        backend=backend,
+        device=device,
+        n_threads=n_threads,
+        max_memory=max_memory,
     )
     columns, all_pairs = _searched(columns, terms.n_samples, neighbors, rows, seed)
     columns, skipped = _feasible(columns, terms, lenient=metrics is None)

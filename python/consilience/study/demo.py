@@ -22,14 +22,16 @@ def run_demo(
     *,
     n: int | None = None,
     workers: int = WORKERS,
+    device: str = "auto",
     say: Callable[[str], None] = lambda line: None,
 ) -> StudyResult:
     """Run the demo in a folder, with at most n samples in every part.
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         As `run_study`.
     """
     plan = demo_plan()
-    return run_study(plan if n is None else plan.with_n(n), folder, workers=workers, say=say)
+    plan = plan if n is None else plan.with_n(n)
+    return run_study(plan, folder, workers=workers, device=device, say=say)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from consilience import store
 from consilience._files import exclusive, write_durably
+from consilience.backends import check_device
 from consilience.datasets import Samples, find_dataset, load_samples, missing
 from consilience.metrics import PRESETS
 from consilience.store import StoredEmbeddings
@@ -50,6 +51,7 @@ def run_study(
     folder: str | Path,
     *,
     workers: int = WORKERS,
+    device: str = "auto",
     report: bool = True,
     say: Say = lambda line: None,
 ) -> StudyResult:
@@ -62,6 +64,8 @@ def run_study(
         Of the study: embeddings, scores, results, report.
     workers : int
         Models that run at a time, each in a process of its own with one thread.
+    device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu"
+        Where embeddings are compared; no part of the plan, as what is done is not done again.
     report : bool
         Write report.html, figures and tables.
     say : callable
@@ -75,6 +79,8 @@ def run_study(
     ------
     ValueError
         If a dataset is not installed, or fewer than two models of a part could run.
+    TypeError
+        If the GPU that was asked for cannot be had.
     FileExistsError
         If another process is working on this study.
 
@@ -83,6 +89,7 @@ def run_study(
     Running a finished study again computes nothing. After an interruption, a run goes on where
     the last one was: embeddings are kept as they are made, scores and analyses part by part.
     """
+    check_device(device)
     folder = Path(folder)
     for part in plan.parts:
         if part.data and (sentence := missing(find_dataset(part.data.partition(":")[0]))):
@@ -90,14 +97,16 @@ def run_study(
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder):
         _write_json(folder / PLAN, plan.to_json())
-        return _run(plan, folder, workers, report, say)
+        return _run(plan, folder, workers, device, report, say)
 
 
-def _run(plan: StudyPlan, folder: Path, workers: int, report: bool, say: Say) -> StudyResult:
+def _run(
+    plan: StudyPlan, folder: Path, workers: int, device: str, report: bool, say: Say
+) -> StudyResult:
     started = time.perf_counter()
     outcomes = {part.name: outcomes_of(part, folder, say) for part in plan.parts}
     embed_missing(plan, folder, outcomes, workers, say)
-    parts = [_part(part, folder, outcomes[part.name], say) for part in plan.parts]
+    parts = [_part(part, folder, outcomes[part.name], device, say) for part in plan.parts]
     by_name = {part.name: part for part in parts}
     identity = _digest(json.dumps([plan.to_json(), [part.answers for part in parts]]))
     before = _before(folder)
@@ -127,7 +136,7 @@ def _run(plan: StudyPlan, folder: Path, workers: int, report: bool, say: Say) ->
 # ---- one part ----------------------------------------------------------------------------
 
 
-def _part(plan: PartPlan, folder: Path, outcomes: Sequence[Outcome], say: Say) -> Part:
+def _part(plan: PartPlan, folder: Path, outcomes: Sequence[Outcome], device: str, say: Say) -> Part:
     """Return the part as it was written down, if it still answers the plan, else a new one."""
     done = [o for o in outcomes if o.stored is not None]
     stores = [o.stored for o in done if o.stored is not None]
@@ -149,14 +158,14 @@ def _part(plan: PartPlan, folder: Path, outcomes: Sequence[Outcome], say: Say) -
     notes += [f"{o.plan.name} is missing: {o.reason}." for o in outcomes if o.stored is None]
     by_name = dict(zip(names, arrays, strict=True))
     say(f"comparing {len(names)} models over {len(ids)} samples of {plan.name}")
-    matrix = _compare(plan, by_name, _previous(old, answers))
+    matrix = _compare(plan, by_name, _previous(old, answers), device)
     for label, reason in matrix.provenance.get("skipped", {}).items():
         notes.append(f"{label} was left out: {reason}.")
     for label, how in matrix.provenance.get("neighbors", {}).items():
         notes.append(f"{label}: neighbours {how}.")
     facts = tuple(model_facts(o) for o in done)
     energies, layers = energies_of(done, ids), aligned_layers(plan, folder, names)
-    context = Context(plan, matrix, facts, by_name, samples, energies, layers)
+    context = Context(plan, matrix, facts, by_name, samples, energies, layers, device)
     analyses, left_out = analyze(context, say)
     part = Part(
         name=plan.name,
@@ -198,7 +207,7 @@ def _previous(old: Part | None, answers: Mapping[str, Any]) -> ScoreMatrix | Non
 
 
 def _compare(
-    plan: PartPlan, arrays: dict[str, NDArray[Any]], previous: ScoreMatrix | None
+    plan: PartPlan, arrays: dict[str, NDArray[Any]], previous: ScoreMatrix | None, device: str
 ) -> ScoreMatrix:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is left out is in the provenance too
@@ -211,6 +220,7 @@ def _compare(
             rows=plan.rows,
             progress=True,
             previous=previous,
+            device=device,
         )
 
 

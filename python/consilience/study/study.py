@@ -50,12 +50,13 @@ class Study:
         folder: str | os.PathLike[str],
         *,
         workers: int = 2,
+        device: str = "auto",
         say: Callable[[str], None] = print,
     ) -> Study:
         """Run a plan (a file, a mapping, or a StudyPlan) in a folder, or what is left of it."""
         from consilience.study.run import run_study
 
-        run_study(_as_plan(plan), Path(folder), workers=workers, say=say)
+        run_study(_as_plan(plan), Path(folder), workers=workers, device=device, say=say)
         return cls(folder)
 
     def add(
@@ -64,6 +65,7 @@ class Study:
         *,
         part: str | None = None,
         workers: int = 2,
+        device: str = "auto",
         say: Callable[[str], None] = print,
     ) -> Study:
         """Return the study with one more model: one row of every matrix is computed."""
@@ -72,7 +74,7 @@ class Study:
 
         added = model if isinstance(model, ModelPlan) else ModelPlan(file_name(model), model)
         plan = read_plan(self.folder / PLAN).with_model(part, added)
-        return type(self).run(plan, self.folder, workers=workers, say=say)
+        return type(self).run(plan, self.folder, workers=workers, device=device, say=say)
 
     @property
     def parts(self) -> tuple[str, ...]:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
+
+import numpy as np
 
 from consilience.backends.base import Channel, PairTable
-from consilience.backends.cuda import knn_exact
+from consilience.backends.cuda import graph_terms, joint_nearest, knn_exact, mantel, pair_terms
+from consilience.backends.cuda import moments as cross_moments
 from consilience.backends.cuda._device import Buffer, Device
 from consilience.backends.cuda._residents import Residents
 from consilience.backends.native import NativeBackend
@@ -28,6 +31,9 @@ from consilience.terms import (
     Splits,
     require_whole,
 )
+
+# Of the GPU's free memory, where no budget is given: what an op does not count is small.
+SHARE_OF_FREE = 0.8
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,122 @@ class CudaBackend:
     screened_from: int = knn_exact.SCREENED_FROM
     _residents: Residents = field(default_factory=lambda: Residents(8 << 30), repr=False)
 
+    @classmethod
+    def for_arrays(
+        cls,
+        arrays: Sequence[Any],
+        *,
+        loader: str,
+        n_threads: int | None = None,
+        max_memory: int | None = None,
+    ) -> Self:
+        """Return the backend on the GPU of the arrays, by the loader "cuda" or "cupy"."""
+        device: Device
+        if loader == "cuda":
+            from consilience.backends.cuda._native import NativeDevice
+
+            device = NativeDevice.for_arrays(arrays)
+        else:
+            from consilience.backends.cuda._cupy import CupyDevice
+
+            device = CupyDevice.for_arrays(arrays)
+        host = NativeBackend.for_arrays([], n_threads=n_threads, max_memory=None)
+        return cls(device, host, max_memory or int(SHARE_OF_FREE * device.free_bytes()))
+
     @property
     def name(self) -> str:
         return self.device.name
+
+    def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
+        return knn_exact.knn_exact(
+            self.device,
+            self.device.view(X),
+            k=k,
+            distance=distance,
+            rows=rows,
+            max_memory=self.max_memory,
+            screened_from=self.screened_from,
+        )
+
+    def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 8) -> Graph:
+        # Tensor cores search a million rows exactly in the time that an approximation would take.
+        return self.knn_exact(X, k=k, distance=distance)
+
+    def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
+        here = [X if isinstance(X, np.ndarray) else self.device.view(X) for X in sets]
+        return cross_moments.moments(self.device, here, pairs, self.max_memory)
+    def edge_values(
+        self, X: Any, graph: Graph, *, centered: bool, products: Floats | None = None
+    ) -> Floats:
+        return graph_terms.edge_values(self.device, self._residents, X, graph, centered=centered)
+
+    def graph_terms(self, x: Graph, y: Graph, e: Floats | None, f: Floats | None) -> GraphTerms:
+        return graph_terms.graph_terms(self.device, self._residents, self.host, x, y, (e, f))
+
+    def overlap_terms(
+        self, x: Graph, y: Graph, e: Floats | None, f: Floats | None
+    ) -> tuple[Indices, Floats]:
+        return graph_terms.overlap_terms(self.device, self._residents, x, y, (e, f))
+
+    def lists_within(self, graph: Graph, group: Indices, k: int) -> Indices:
+        return self.host.lists_within(graph, group, k)
+
+    def members_within(self, graph: Graph, halves: Splits, k: int) -> Splits:
+        return self.host.members_within(graph, halves, k)
+
+    def overlap_within(
+        self,
+        x: Graph,
+        y: Graph,
+        members: tuple[Splits, Splits],
+        e: Floats | None,
+        f: Floats | None,
+        n_splits: int,
+    ) -> Floats:
+        return graph_terms.overlap_within(
+            self.device, self._residents, x, y, members, (e, f), n_splits
+        )
+
+    def nth_within(self, values: Floats, members: Splits, order: int, n_splits: int) -> Floats:
+        return self.host.nth_within(values, members, order, n_splits)
+
+    def list_terms(
+        self, x: Graph, y: Graph, *, cycle: bool = False, lcs: bool = False, edit: bool = False
+    ) -> ListTerms:
+        return self.host.list_terms(x, y, cycle=cycle, lcs=lcs, edit=edit)
+
+    def list_draws(self, x: Graph, y: Graph, permutations: Indices, **wanted: bool) -> ListDraws:
+        return self.host.list_draws(x, y, permutations, **wanted)
+
+    def mantel_terms(self, graph: Graph, e: Floats) -> MantelTerms:
+        return self.host.mantel_terms(graph, e)
+
+    def mantel_counts(self, graph: Graph, ks: Sequence[int]) -> list[MantelTerms]:
+        return self.host.mantel_counts(graph, ks)
+
+    def mantel_draws(
+        self,
+        graphs: Sequence[Graph],
+        values: Sequence[Floats | None],
+        pairs: Sequence[tuple[int, int]],
+        permutations: Indices,
+    ) -> Floats:
+        return mantel.mantel_draws(
+            self.device,
+            self._residents,
+            self.host,
+            graphs,
+            values,
+            pairs,
+            permutations,
+            max_memory=self.max_memory,
+        )
+
+    def pair_distances(self, X: Any, i: Indices, j: Indices) -> Floats:
+        return graph_terms.pair_distances(self.device, X, i, j)
+
+    def pair_terms(self, channels: Sequence[Channel]) -> PairTable:
+        return pair_terms.pair_terms(self.device, channels, self.max_memory)
+
+    def joint_nearest(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
+        return joint_nearest.joint_nearest(self.device, sets, pairs, self.max_memory)

@@ -76,6 +76,7 @@ def layers(
     alpha: float = 0.05,
     seed: int = 0,
     backend: str = "auto",
+    device: str = "auto",
     n_threads: int | None = None,
     max_memory: int | None = None,
 ) -> Layers:
@@ -100,7 +101,7 @@ def layers(
     n_permutations : int
         Relabellings; 0 for no calibration.
     alpha, seed : how to calibrate
-    backend, n_threads, max_memory : how to run
+    backend, device, n_threads, max_memory : how to run
 
     Returns
     -------
@@ -139,6 +140,7 @@ def layers(
         chosen.needs(),
         [(i, len(a_layers) + j) for i in range(len(a_layers)) for j in range(len(b_layers))],
         backend=backend,
+        device=device,
         n_threads=n_threads,
         max_memory=max_memory,
         nulls=False,

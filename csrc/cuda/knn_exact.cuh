@@ -1,0 +1,469 @@
+// The k nearest rows. Products of rows rounded to halves leave few candidates a row, inside a bound
+// that is proven; differences in float64 judge those. CPU twin: cpu/knn_exact.cpp, cpu/candidates.hpp.
+//
+// With u = scale (x - mean), a pair's key is, up to a constant of row i,
+//   kappa_ij = beta_j - s u_i.u_j;   l2: s = 2, beta_j = |u_j|^2;   ip: s = 1, beta_j = -M.u_j, M =
+// scale mean. A row is described by four floats,
+//   (N_i, c_i, B_i, A_i):  |s h_i.h_j - s u_i.u_j| <= c_i N_j + N_i c_j, h what is multiplied;
+//   B_j <= beta_j;  A_i: all j whose kappa_ij <= A_i are to be listed (docs/gpu.md).
+// n^2 d / 2 products, 7 flops an entry, no entry leaves the chip.
+#pragma once
+
+#include "common.cuh"
+
+struct __align__(16) Bounds {
+  float norm, error, offset, reach;
+};
+
+// Candidates of a row: key and index, 8 bytes.
+struct __align__(8) Candidate {
+  float key;
+  int index;
+};
+
+constexpr int kTileRows = 128;   // of a block of 8 warps, 2 x 4
+constexpr int kChunk = 32;       // features multiplied at a time, 64 bytes
+constexpr int kStages = 4;       // chunks on their way
+constexpr int kGroup = 16;       // blocks of rows that meet the same columns while these are in L2
+
+// Where 16 bytes of a row of a chunk lie, so that eight rows are read without bank conflicts.
+__device__ __forceinline__ int swizzled(int row, int piece) {
+  return row * kChunk + (piece ^ ((row >> 1) & 3)) * 8;
+}
+
+struct Tile {
+  index_t row, column;  // of its first entry
+};
+
+// Rows in groups, so that blocks which run together share what they read.
+__device__ __forceinline__ Tile tile_of(index_t block, index_t n_columns, int tile_columns) {
+  const index_t across = (n_columns + tile_columns - 1) / tile_columns;
+  const index_t group = block / (across * kGroup), inside = block % (across * kGroup);
+  return {(group * kGroup + inside % kGroup) * kTileRows, inside / kGroup * tile_columns};
+}
+
+// Products of kTileRows rows of X and kColumns of Y, in fragments. kTerms = 1: h.h'. kTerms = 3: rows
+// are [high | low], and low.high' + high.low' + high.high' are summed a chunk at a time, which
+// keeps the error of sums below that of the rest.
+template <int kTerms, int kColumns>
+struct Product {
+  static constexpr int kAcross = kColumns / 4 / 8;  // fragments of a warp, of 16 x 8
+  float sums[4][kAcross][4];
+
+  static constexpr int kStageHalves = (kTileRows + kColumns) * kChunk;
+
+  __device__ __forceinline__ void load(unsigned short* stage, const unsigned short* X,
+                                       const unsigned short* Y, index_t n_x, index_t n_y,
+                                       index_t length, Tile tile, int chunk, int per_term) {
+    const int term = kTerms == 1 ? 0 : chunk / per_term;
+    const index_t at = static_cast<index_t>(kTerms == 1 ? chunk : chunk % per_term) * kChunk;
+    const index_t half = static_cast<index_t>(per_term) * kChunk;
+    const index_t at_x = at + (kTerms == 3 && term == 0 ? half : 0);
+    const index_t at_y = at + (kTerms == 3 && term == 1 ? half : 0);
+    const int piece = threadIdx.x % 4;
+#pragma unroll
+    for (int pass = 0; pass < (kTileRows + kColumns) / 64; ++pass) {
+      const int row = pass * 64 + threadIdx.x / 4;
+      const bool of_x = row < kTileRows;
+      const index_t wanted = of_x ? tile.row + row : tile.column + row - kTileRows;
+      const index_t last = (of_x ? n_x : n_y) - 1;
+      const unsigned short* from = of_x ? X + at_x : Y + at_y;
+      copy_async(stage + swizzled(row, piece),
+                 from + (wanted < last ? wanted : last) * length + piece * 8);
+    }
+  }
+
+  __device__ __forceinline__ void multiply(const unsigned short* stage,
+                                           float (&into)[4][kAcross][4]) {
+    const int lane = lane_index();
+    const int rows = warp_index() / 4 * 64, columns = kTileRows + warp_index() % 4 * (kColumns / 4);
+#pragma unroll
+    for (int step = 0; step < kChunk / 16; ++step) {
+      unsigned a[4][4], b[kAcross / 2][4];
+#pragma unroll
+      for (int m = 0; m < 4; ++m) {
+        load_matrices(a[m], stage + swizzled(rows + 16 * m + lane % 16, 2 * step + lane / 16));
+      }
+#pragma unroll
+      for (int m = 0; m < kAcross / 2; ++m) {
+        load_matrices(b[m], stage + swizzled(columns + 16 * m + lane / 16 * 8 + lane % 8,
+                                             2 * step + lane / 8 % 2));
+      }
+#pragma unroll
+      for (int m = 0; m < 4; ++m) {
+#pragma unroll
+        for (int p = 0; p < kAcross; ++p) {
+          multiply_add(into[m][p], a[m], b[p / 2][p % 2 * 2], b[p / 2][p % 2 * 2 + 1]);
+        }
+      }
+    }
+  }
+
+  __device__ __forceinline__ void run(unsigned short* shared, const unsigned short* X,
+                                      const unsigned short* Y, index_t n_x, index_t n_y,
+                                      index_t length, Tile tile) {
+    const int per_term = static_cast<int>(length) / kChunk / (kTerms == 1 ? 1 : 2);
+    const int n_chunks = per_term * kTerms;
+#pragma unroll
+    for (int m = 0; m < 4; ++m) {
+#pragma unroll
+      for (int p = 0; p < kAcross; ++p) {
+#pragma unroll
+        for (int r = 0; r < 4; ++r) sums[m][p][r] = 0.0f;
+      }
+    }
+#pragma unroll
+    for (int chunk = 0; chunk < kStages - 1; ++chunk) {
+      if (chunk < n_chunks) {
+        load(shared + chunk * kStageHalves, X, Y, n_x, n_y, length, tile, chunk, per_term);
+      }
+      copy_commit();
+    }
+    for (int chunk = 0; chunk < n_chunks; ++chunk) {
+      copy_wait<kStages - 2>();
+      __syncthreads();
+      const int next = chunk + kStages - 1;
+      if (next < n_chunks) {
+        load(shared + next % kStages * kStageHalves, X, Y, n_x, n_y, length, tile, next, per_term);
+      }
+      copy_commit();
+      const unsigned short* stage = shared + chunk % kStages * kStageHalves;
+      if constexpr (kTerms == 1) {
+        multiply(stage, sums);
+      } else {
+        float part[4][kAcross][4] = {};
+        multiply(stage, part);
+#pragma unroll
+        for (int m = 0; m < 4; ++m) {
+#pragma unroll
+          for (int p = 0; p < kAcross; ++p) {
+#pragma unroll
+            for (int r = 0; r < 4; ++r) sums[m][p][r] += part[m][p][r];
+          }
+        }
+      }
+    }
+  }
+
+  // Where this thread's entries lie in the tile: entry (m, half, p, odd) is sums[m][p][2 half + odd].
+  __device__ __forceinline__ static int row(int m, int half) {
+    return warp_index() / 4 * 64 + lane_index() / 4 + 16 * m + 8 * half;
+  }
+  __device__ __forceinline__ static int column(int p, int odd) {
+    return warp_index() % 4 * (kColumns / 4) + lane_index() % 4 * 2 + 8 * p + odd;
+  }
+};
+
+__device__ __forceinline__ void list(Candidate* lists, int* counts, index_t row, index_t capacity,
+                                     float key, index_t index) {
+  const int place = atomicAdd(counts + row, 1);
+  if (place < capacity) lists[row * capacity + place] = {key, static_cast<int>(index)};
+}
+
+// Candidates of all rows X among the rows Y. If `same`, X is Y and a pair is met once for both.
+// ids: which of the rows Y each row X is.
+template <int kTerms, int kColumns>
+__device__ __forceinline__ void sweep(const unsigned short* X, const Bounds* bounds_x,
+                                      const index_t* ids, index_t n_x, const unsigned short* Y,
+                                      const Bounds* bounds_y, index_t n_y, index_t length, float s,
+                                      bool same, Candidate* lists, int* counts, index_t capacity) {
+  unsigned char* raw = dynamic_shared();
+  __shared__ Bounds rows[kTileRows], columns[kColumns];
+  const Tile tile = tile_of(blockIdx.x, n_y, kColumns);
+  if (tile.row >= n_x || (same && tile.column + kColumns - 1 <= tile.row)) return;  // all of it
+  const Bounds nobody = {0.0f, 0.0f, infinity_float(), -infinity_float()};
+  for (int t = threadIdx.x; t < kTileRows + kColumns; t += blockDim.x) {
+    if (t < kTileRows) {
+      rows[t] = tile.row + t < n_x ? bounds_x[tile.row + t] : nobody;
+    } else {
+      const index_t j = tile.column + t - kTileRows;
+      columns[t - kTileRows] = j < n_y ? bounds_y[j] : nobody;
+    }
+  }
+  Product<kTerms, kColumns> product;
+  product.run(reinterpret_cast<unsigned short*>(raw), X, Y, n_x, n_y, length, tile);
+  __syncthreads();  // no stage is read any more: each thread keeps a row's products there
+  auto* kept = reinterpret_cast<float*>(raw) + threadIdx.x;
+  constexpr int kOfRow = 2 * Product<kTerms, kColumns>::kAcross;
+#pragma unroll
+  for (int m = 0; m < 4; ++m) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int r = product.row(m, half);
+      const Bounds x = rows[r];
+      unsigned for_x = 0, for_y = 0;
+#pragma unroll
+      for (int e = 0; e < kOfRow; ++e) {
+        const Bounds y = columns[product.column(e / 2, e % 2)];
+        const float value = product.sums[m][e / 2][2 * half + e % 2];
+        const float most = fmaf(s, value, fmaf(x.error, y.norm, x.norm * y.error));
+        if (most + x.reach >= y.offset) for_x |= 1u << e;
+        if (same && most + y.reach >= x.offset) for_y |= 1u << e;
+      }
+      unsigned hits = for_x | for_y;
+      if (hits == 0) continue;
+#pragma unroll
+      for (int e = 0; e < kOfRow; ++e) {
+        kept[e * blockDim.x] = product.sums[m][e / 2][2 * half + e % 2];
+      }
+      for (; hits != 0; hits &= hits - 1) {
+        const int e = __ffs(static_cast<int>(hits)) - 1;
+        const int c = product.column(e / 2, e % 2);
+        const index_t i = tile.row + r, j = tile.column + c;
+        if (i >= n_x || j >= n_y || (same ? i >= j : ids[i] == j)) continue;
+        const float value = s * kept[e * blockDim.x];
+        if (for_x >> e & 1u) list(lists, counts, i, capacity, columns[c].offset - value, j);
+        if (for_y >> e & 1u) list(lists, counts, j, capacity, x.offset - value, i);
+      }
+    }
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(256, 1)
+    knn_sweep(const unsigned short* X, const Bounds* bounds_x, const index_t* ids, index_t n_x,
+              const unsigned short* Y, const Bounds* bounds_y, index_t n_y, index_t length, double s,
+              index_t same, Candidate* lists, int* counts, index_t capacity) {
+  sweep<1, 256>(X, bounds_x, ids, n_x, Y, bounds_y, n_y, length, static_cast<float>(s), same != 0,
+                lists, counts, capacity);
+}
+
+extern "C" __global__ void __launch_bounds__(256, 1)
+    knn_sweep_fine(const unsigned short* X, const Bounds* bounds_x, const index_t* ids, index_t n_x,
+                   const unsigned short* Y, const Bounds* bounds_y, index_t n_y, index_t length,
+                   double s, index_t same, Candidate* lists, int* counts, index_t capacity) {
+  sweep<3, 128>(X, bounds_x, ids, n_x, Y, bounds_y, n_y, length, static_cast<float>(s), same != 0,
+                lists, counts, capacity);
+}
+
+// keys[i, j] = B_j - s h_i.h_j of all pairs of X and Y, infinite for a row itself. (n_x, n_y)
+template <int kTerms, int kColumns>
+__device__ __forceinline__ void write_keys(const unsigned short* X, const index_t* ids_x,
+                                           index_t n_x, const unsigned short* Y,
+                                           const Bounds* bounds_y, const index_t* ids_y,
+                                           index_t n_y, index_t length, float s, float* keys) {
+  unsigned char* raw = dynamic_shared();
+  const Tile tile = tile_of(blockIdx.x, n_y, kColumns);
+  if (tile.row >= n_x) return;
+  Product<kTerms, kColumns> product;
+  product.run(reinterpret_cast<unsigned short*>(raw), X, Y, n_x, n_y, length, tile);
+#pragma unroll
+  for (int m = 0; m < 4; ++m) {
+#pragma unroll
+    for (int e = 0; e < 4 * Product<kTerms, kColumns>::kAcross; ++e) {
+      const index_t i = tile.row + product.row(m, e / 2 % 2);
+      const index_t j = tile.column + product.column(e / 4, e % 2);
+      if (i < n_x && j < n_y) {
+        const bool itself = ids_x[i] == ids_y[j];
+        const float value = bounds_y[j].offset - s * product.sums[m][e / 4][e % 4];
+        keys[i * n_y + j] = itself ? infinity_float() : value;
+      }
+    }
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(256, 1)
+    knn_keys(const unsigned short* X, const index_t* ids_x, index_t n_x, const unsigned short* Y,
+             const Bounds* bounds_y, const index_t* ids_y, index_t n_y, index_t length, double s,
+             float* keys) {
+  write_keys<1, 256>(X, ids_x, n_x, Y, bounds_y, ids_y, n_y, length, static_cast<float>(s), keys);
+}
+
+extern "C" __global__ void __launch_bounds__(256, 1)
+    knn_keys_fine(const unsigned short* X, const index_t* ids_x, index_t n_x,
+                  const unsigned short* Y, const Bounds* bounds_y, const index_t* ids_y, index_t n_y,
+                  index_t length, double s, float* keys) {
+  write_keys<3, 128>(X, ids_x, n_x, Y, bounds_y, ids_y, n_y, length, static_cast<float>(s), keys);
+}
+
+// The bits, in the order of floats, of the rank-th smallest (from 0) of what `get` gives; all
+// threads get it. `counts` has 256 entries, `found` two.
+template <class Get>
+__device__ __forceinline__ unsigned nth_smallest(Get get, index_t count, index_t rank, int* counts,
+                                                 unsigned* found) {
+  unsigned prefix = 0;
+  index_t left = rank;
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    for (int b = threadIdx.x; b < 256; b += blockDim.x) counts[b] = 0;
+    __syncthreads();
+    for (index_t t = threadIdx.x; t < count; t += blockDim.x) {
+      const unsigned bits = ordered(get(t));
+      const bool inside = shift == 24 || (bits >> (shift + 8)) == (prefix >> (shift + 8));
+      if (inside) atomicAdd(counts + ((bits >> shift) & 255u), 1);
+    }
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      index_t before = 0;
+      unsigned b = 0;
+      while (b < 255 && before + counts[b] <= left) before += counts[b++];
+      found[0] = prefix | (b << shift);
+      found[1] = static_cast<unsigned>(left - before);
+    }
+    __syncthreads();
+    prefix = found[0];
+    left = found[1];
+  }
+  return prefix;
+}
+
+// A_i = the rank-th smallest key of row i; and how many keys lie within twice its error of that,
+// which is about as many as a sweep would list.
+extern "C" __global__ void __launch_bounds__(256)
+    knn_reaches(const float* keys, index_t n_keys, index_t rank, Bounds* bounds, int* within) {
+  __shared__ int counts[256];
+  __shared__ unsigned found[2];
+  __shared__ int scratch[8];
+  const float* own = keys + blockIdx.x * n_keys;
+  const float reach =
+      unordered(nth_smallest([&](index_t t) { return own[t]; }, n_keys, rank, counts, found));
+  const Bounds of = bounds[blockIdx.x];
+  const float blurred = reach + 2.0f * of.error * of.norm;
+  int inside = 0;
+  for (index_t t = threadIdx.x; t < n_keys; t += blockDim.x) inside += own[t] <= blurred;
+  const int total = block_sum(inside, scratch);
+  if (threadIdx.x == 0) {
+    bounds[blockIdx.x].reach = reach;
+    within[blockIdx.x] = total;
+  }
+}
+
+// What became of a row.
+constexpr int kDone = 0, kTooMany = 1, kTooFew = 2;
+
+// Judges the candidates of a row each: those that can be among the k nearest in float64. A row whose
+// list ran over gets the reach that its listed ones prove; one whose reach was too short is told.
+extern "C" __global__ void __launch_bounds__(128)
+    knn_finish(const void* X, index_t d, index_t is_double, index_t products, double scale,
+               const index_t* ids, Bounds* bounds_x, const Bounds* bounds_y, const float* slack,
+               const double* constants, const Candidate* lists, const int* counts,
+               index_t capacity, index_t k, index_t* indices, double* distances, int* states,
+               int* judged) {
+  unsigned char* raw = dynamic_shared();
+  __shared__ int bins[256];
+  __shared__ unsigned found[2];
+  __shared__ int survivors;
+  auto* keys = reinterpret_cast<double*>(raw);  // (capacity), and with them
+  auto* chosen = reinterpret_cast<int*>(keys + capacity);
+  auto* upper = reinterpret_cast<float*>(chosen + capacity);
+  const index_t q = blockIdx.x, i = ids[q];
+  const Candidate* own = lists + q * capacity;
+  const Bounds x = bounds_x[q];
+  const int listed = counts[q];
+  const int count = static_cast<int>(min(static_cast<index_t>(listed), capacity));
+  if (threadIdx.x == 0) {
+    states[q] = count < k ? kTooFew : listed > capacity ? kTooMany : kDone;
+    judged[q] = 0;
+    survivors = 0;
+  }
+  if (count < k) return;  // the whole block
+  for (int t = threadIdx.x; t < count; t += blockDim.x) {
+    const Bounds y = bounds_y[own[t].index];
+    const float error = fmaf(x.error, y.norm, x.norm * y.error);
+    upper[t] = own[t].key + 1.0001f * (error + 2.0f * slack[own[t].index]) +
+               4e-7f * fabsf(own[t].key);
+  }
+  __syncthreads();
+  const float kth =
+      unordered(nth_smallest([&](index_t t) { return upper[t]; }, count, k - 1, bins, found));
+  if (listed > capacity) {
+    if (threadIdx.x == 0) bounds_x[q].reach = kth;
+    return;  // the whole block
+  }
+  for (int t = threadIdx.x; t < count; t += blockDim.x) {
+    const Candidate c = own[t];
+    const Bounds y = bounds_y[c.index];
+    const float error = fmaf(x.error, y.norm, x.norm * y.error);
+    if (c.key - 1.0001f * error - 4e-7f * fabsf(c.key) <= kth) {
+      chosen[atomicAdd(&survivors, 1)] = c.index;
+    }
+  }
+  __syncthreads();
+  const int n_chosen = survivors;
+  for (int t = warp_index(); t < n_chosen; t += blockDim.x / kWarp) {
+    const double key = exact_key(X, i, X, chosen[t], d, is_double, products);
+    if (lane_index() == 0) keys[t] = key;
+  }
+  int padded = 1;
+  while (padded < n_chosen) padded *= 2;
+  for (int t = n_chosen + threadIdx.x; t < padded; t += blockDim.x) {
+    keys[t] = infinity();
+    chosen[t] = 0x7fffffff;
+  }
+  bitonic_sort(keys, chosen, padded);
+  for (int t = threadIdx.x; t < k; t += blockDim.x) {
+    indices[q * k + t] = chosen[t];
+    distances[q * k + t] = products ? keys[t] : sqrt(keys[t]);
+  }
+  if (threadIdx.x == 0) {
+    judged[q] = n_chosen;
+    const double scaled = scale * scale * keys[k - 1];
+    const double rounding = 1e-12 * (fabs(scaled) + fabs(constants[i]));
+    if (scaled + constants[i] + rounding > x.reach) states[q] = kTooFew;
+  }
+}
+
+// The k smallest of each row of keys in order, ties by index. A block a row, 12 bytes of shared
+// memory for each of k rounded up to a power of two.
+extern "C" __global__ void __launch_bounds__(256)
+    nearest_of_keys(const double* keys, index_t n, index_t k, index_t products, index_t* indices,
+                    double* distances) {
+  unsigned char* raw = dynamic_shared();
+  __shared__ int counts[256];
+  __shared__ int scratch[8];
+  __shared__ unsigned long long prefix;
+  __shared__ index_t left;
+  __shared__ int taken;
+  const double* own = keys + blockIdx.x * n;
+  if (threadIdx.x == 0) {
+    prefix = 0;
+    left = k - 1;
+    taken = 0;
+  }
+  for (int shift = 56; shift >= 0; shift -= 8) {
+    for (int b = threadIdx.x; b < 256; b += blockDim.x) counts[b] = 0;
+    __syncthreads();
+    const unsigned long long above = prefix;
+    for (index_t t = threadIdx.x; t < n; t += blockDim.x) {
+      const unsigned long long bits = ordered(own[t]);
+      const bool inside = shift == 56 || (bits >> (shift + 8)) == (above >> (shift + 8));
+      if (inside) atomicAdd(counts + ((bits >> shift) & 255u), 1);
+    }
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      index_t before = 0;
+      unsigned long long b = 0;
+      while (b < 255 && before + counts[b] <= left) before += counts[b++];
+      prefix |= b << shift;
+      left -= before;
+    }
+    __syncthreads();
+  }
+  int padded = 1;
+  while (padded < k) padded *= 2;
+  auto* nearest = reinterpret_cast<double*>(raw);
+  auto* who = reinterpret_cast<int*>(nearest + padded);
+  const unsigned long long last = prefix;
+  const int ties = static_cast<int>(left) + 1;  // of the last key, those of the lowest indices
+  int seen = 0;
+  for (index_t start = 0; start < n; start += blockDim.x) {
+    const index_t t = start + threadIdx.x;
+    const unsigned long long bits = t < n ? ordered(own[t]) : ~0ull;
+    const bool tied = t < n && bits == last;
+    int in_chunk = 0;
+    const int before = block_prefix(tied, scratch, &in_chunk);
+    if (t < n && (bits < last || (tied && seen + before < ties))) {
+      const int place = atomicAdd(&taken, 1);
+      nearest[place] = own[t];
+      who[place] = static_cast<int>(t);
+    }
+    seen += in_chunk;
+  }
+  for (int t = static_cast<int>(k) + threadIdx.x; t < padded; t += blockDim.x) {
+    nearest[t] = infinity();
+    who[t] = 0x7fffffff;
+  }
+  bitonic_sort(nearest, who, padded);
+  for (int t = threadIdx.x; t < k; t += blockDim.x) {
+    indices[blockIdx.x * k + t] = who[t];
+    distances[blockIdx.x * k + t] = products ? nearest[t] : sqrt(nearest[t]);
+  }
+}

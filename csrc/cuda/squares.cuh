@@ -1,0 +1,97 @@
+// Squared distances in tiles: products of rows about a typical point, in float64, and differences
+// where products cancel. 2 d flops per entry by cuBLAS, then 16 bytes read or written.
+#pragma once
+
+#include "common.cuh"
+#include "exact.cuh"
+
+// Rows that say what is typical.
+constexpr index_t kTypicalRows = 33;
+
+// center[f] = the median of column f over a few rows: a row far out does not move it, as it would
+// a mean, and leave the others with norms much larger than their distances.
+extern "C" __global__ void __launch_bounds__(256)
+    typical_point(const void* X, index_t n, index_t d, index_t is_double, double* center) {
+  const index_t f = static_cast<index_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  const index_t count = min(n, kTypicalRows);
+  if (f >= d) return;
+  for (index_t r = 0; r < count; ++r) {
+    const double value = entry(X, r * n / count * d + f, is_double);
+    index_t before = 0;
+    for (index_t s = 0; s < count; ++s) {
+      const double other = entry(X, s * n / count * d + f, is_double);
+      before += other < value || (other == value && s < r);
+    }
+    if (before == count / 2) center[f] = value;
+  }
+}
+
+// rows[r] = row queries[r] of X, or row r where there are no queries, about the center, and
+// norms[r] = |rows[r]|^2. A warp per row.
+extern "C" __global__ void __launch_bounds__(256)
+    centered_rows(const void* X, index_t d, index_t is_double, const index_t* queries,
+                  index_t n_rows, const double* center, double* rows, double* norms) {
+  const index_t r = static_cast<index_t>(blockIdx.x) * (blockDim.x / kWarp) + warp_index();
+  if (r >= n_rows) return;  // with its whole warp
+  const index_t from = (queries ? queries[r] : r) * d;
+  double norm = 0.0;
+  for (index_t f = lane_index(); f < d; f += kWarp) {
+    const double value = entry(X, from + f, is_double) - center[f];
+    rows[r * d + f] = value;
+    norm += value * value;
+  }
+  norm = warp_sum(norm);
+  if (lane_index() == 0) norms[r] = norm;
+}
+
+// Below this share of the two norms, three of sixteen digits are lost, and differences take over.
+constexpr double kNearShare = 1e-3;
+
+// A row of a tile, and whose rows it holds against each other.
+struct SquaresRow {
+  const void* X;
+  index_t d, is_double;
+  const double* norms;
+  index_t i;
+};
+
+// |x_i - x_j|^2 from product = -2 x_i.x_j, each lane its own j. Called by whole warps; lanes that
+// are not `active` get anything.
+__device__ __forceinline__ double completed_square(const SquaresRow& row, index_t j, double product,
+                                                   bool active) {
+  const double norms = active ? row.norms[row.i] + row.norms[j] : 0.0;
+  double square = norms + product;
+  unsigned near = __ballot_sync(kAllLanes, active && square < kNearShare * norms);
+  while (near != 0) {
+    const int lane = __ffs(static_cast<int>(near)) - 1;
+    near &= near - 1;
+    const index_t column = __shfl_sync(kAllLanes, j, lane);
+    double exact = exact_key(row.X, row.i, row.X, column, row.d, row.is_double, 0);
+    exact = __shfl_sync(kAllLanes, exact, 0);
+    if (lane_index() == lane) square = exact;
+  }
+  return square;
+}
+
+// tile[r, j] = |x_i - x_j|^2 in place of -2 x_i.x_j, i = first + r; infinite for j = i.
+extern "C" __global__ void __launch_bounds__(256)
+    complete_squares(double* tile, const void* X, index_t n, index_t d, index_t is_double,
+                     const double* norms, index_t first) {
+  const SquaresRow row = {X, d, is_double, norms, first + blockIdx.y};
+  const index_t j = static_cast<index_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  const bool active = j < n && j != row.i;
+  double* at = tile + blockIdx.y * n + j;
+  const double square = completed_square(row, j, active ? *at : 0.0, active);
+  if (j < n) *at = active ? square : infinity();
+}
+
+// out[t + y * stride] += sum of parts[y, 0..n_parts, t] in their order, for each y of the grid.
+extern "C" __global__ void __launch_bounds__(256)
+    add_parts(const double* parts, index_t n_parts, index_t length, double* out, index_t stride) {
+  const index_t t = static_cast<index_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (t >= length) return;
+  const double* from = parts + blockIdx.y * n_parts * length + t;
+  double sum = 0.0;
+  for (index_t p = 0; p < n_parts; ++p) sum += from[p * length];
+  out[blockIdx.y * stride + t] += sum;
+}
