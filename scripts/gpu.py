@@ -418,8 +418,10 @@ def offer_array_api_compat(facts: dict[str, Any]) -> None:
 
 
 def built(module: str) -> bool:
-    """Return whether the build made an extension."""
-    return any((SITE / "consilience").glob(f"{module}.*"))
+    """Return whether an extension was built, or is installed where nothing was."""
+    if SITE.exists():
+        return any((SITE / "consilience").glob(f"{module}.*"))
+    return importable("consilience") and importable(f"consilience.{module}")
 
 
 def commit() -> str:
