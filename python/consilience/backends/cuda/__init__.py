@@ -96,7 +96,6 @@ class CudaBackend:
     def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
         here = [X if isinstance(X, np.ndarray) else self.device.view(X) for X in sets]
         return cross_moments.moments(self.device, here, pairs, self.max_memory)
-
     def edge_values(
         self, X: Any, graph: Graph, *, centered: bool, products: Floats | None = None
     ) -> Floats:

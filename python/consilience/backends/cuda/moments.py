@@ -122,7 +122,9 @@ def _of_batch(
         yield Moments(np.ascontiguousarray(matrix), shifts[a], shifts[b])
 
 
-def _runs(used: Sequence[int], pairs: set[tuple[int, int]]) -> list[tuple[int, tuple[int, ...]]]:
+def _runs(
+    used: Sequence[int], pairs: set[tuple[int, int]]
+) -> list[tuple[int, tuple[int, ...]]]:
     """Return (a, others): neighbours among the sets in use that a is to be multiplied with."""
     runs = []
     for a in used:
