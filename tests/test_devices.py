@@ -208,6 +208,12 @@ def test_host_arrays_join_the_others_on_their_gpu(library, machine):
     assert moved[1] is other
 
 
+def test_host_arrays_that_cannot_join_the_others_are_told_why(machine):
+    machine("cuda")
+    with pytest.raises(UnsupportedArraysError, match=r"CuPy is not.*torch finds.*device_get"):
+        chosen([X, on("jax")], device="cuda")
+
+
 def test_the_array_backend_wants_one_library_and_float64(machine, monkeypatch):
     machine()
     with pytest.raises(UnsupportedArraysError, match=r"one library.*cupy and torch"):

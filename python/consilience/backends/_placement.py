@@ -106,6 +106,12 @@ def on_device(arrays: Sequence[Any], device: str) -> list[Any]:
     target = common_place(there)
     library = _library(there)
     if library is None:
+        if there and len(there) < len(places):
+            raise UnsupportedArraysError(
+                f"arrays in host memory cannot join those on GPU {target.number}: cupy: "
+                f"{cupy_missing()}; torch: {torch_missing()}; bring all home with "
+                f"{homeward(target)}"
+            )
         return list(arrays)
     return [
         _upload(array, library, target.number) if where.kind == "host" else array
