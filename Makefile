@@ -75,18 +75,21 @@ bench-data: .venv-demo/installed
 # On a machine with a GPU, in the environment of $(PYTHON) and without a network: build, test,
 # sanitize, measure. ONLY="build,benches" does some of it, OUT=folder keeps what is found.
 gpu:
-	$(PYTHON) scripts/gpu.py $(if $(ONLY),--only "$(ONLY)") $(if $(LIMIT),--time-limit $(LIMIT))
+	$(PYTHON) scripts/gpu.py $(if $(ONLY),--only "$(ONLY)") $(if $(SKIP),--skip "$(SKIP)") \
+	  $(if $(LIMIT),--time-limit $(LIMIT))
 
 # The same script as far as a machine without a GPU can go; the kernels run on the CPU.
+# SKIP=build takes what `make test` has built.
 gpu-rehearsal: .venv/rehearsed
 	PATH="$(CURDIR)/$(TEST_BIN):$$PATH" $(TEST_BIN)/python scripts/gpu.py --rehearse \
-	  $(if $(ONLY),--only "$(ONLY)")
+	  $(if $(ONLY),--only "$(ONLY)") $(if $(SKIP),--skip "$(SKIP)")
 
 # AddressSanitizer and UBSan over the tests of the ops and metrics.
 sanitize: .venv/installed
 	$(TEST_BIN)/pip install --quiet scikit-build-core pybind11
 	$(TEST_BIN)/pip install --quiet --no-build-isolation --no-deps --target build/sanitized --upgrade \
-	  -C cmake.define.CONSILIENCE_SANITIZE=ON -C cmake.build-type=Debug .
+	  -C cmake.define.CONSILIENCE_SANITIZE=ON -C cmake.define.CONSILIENCE_CUDA=OFF \
+	  -C cmake.build-type=Debug .
 	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	PYTHONPATH=build/sanitized $(TEST_BIN)/python -m pytest -p no:cacheprovider \
@@ -105,7 +108,8 @@ clean:
 	touch $@
 
 .venv/installed: .venv/ready $(CORE)
-	$(TEST_BIN)/pip install --quiet '.[test]' -C cmake.define.CONSILIENCE_WERROR=ON
+	$(TEST_BIN)/pip install --quiet '.[test]' -C cmake.define.CONSILIENCE_WERROR=ON \
+	  -C cmake.define.CONSILIENCE_EMULATOR=ON
 	touch $@
 
 .venv/linted: .venv/installed

@@ -41,6 +41,10 @@ set_target_properties(_cuda PROPERTIES
   CUDA_ARCHITECTURES "${CONSILIENCE_CUDA_ARCHITECTURES}" CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON
   CUDA_RUNTIME_LIBRARY Static LINKER_LANGUAGE CXX)
 target_include_directories(_cuda PRIVATE csrc)
+if(NOT TARGET CUDA::cudart_static)
+  message(FATAL_ERROR "${CUDAToolkit_LIBRARY_DIR} has no libcudart_static.a, which CUDA's runtime "
+    "is linked from; install its development files, or set CONSILIENCE_CUDA=OFF")
+endif()
 target_link_libraries(_cuda PRIVATE CUDA::cudart_static ${CMAKE_DL_LIBS})
 target_compile_options(_cuda PRIVATE
   $<$<COMPILE_LANGUAGE:CXX>:-O2 -Wall -Wextra -Wpedantic -Wconversion -Wno-sign-conversion>

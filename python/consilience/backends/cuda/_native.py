@@ -45,13 +45,13 @@ def missing() -> str | None:
 
 
 def cublas_paths() -> list[str]:
-    """Return where cuBLAS may be: in the process, beside torch, where the system looks."""
-    paths = list(CUBLAS)
+    """Return where cuBLAS may be: beside torch, whose version it must be, then the system's."""
+    paths = []
     found = importlib.util.find_spec("nvidia")
     for place in (found.submodule_search_locations or []) if found else []:
         for folder in ("cu13/lib", "cublas/lib"):
             paths += [str(Path(place) / folder / name) for name in CUBLAS]
-    return paths + [f"/usr/local/cuda/lib64/{name}" for name in CUBLAS]
+    return [*paths, *CUBLAS, *(f"/usr/local/cuda/lib64/{name}" for name in CUBLAS)]
 
 
 class NativeDevice:
