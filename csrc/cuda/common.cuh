@@ -119,3 +119,33 @@ __device__ __forceinline__ void bitonic_sort(double* keys, int* indices, int cou
   }
   __syncthreads();
 }
+
+// How many of ascending keys are below a value, or not above it.
+__device__ __forceinline__ int count_below(const double* keys, int count, double value) {
+  int low = 0;
+  for (int left = count; left > 0; left /= 2) {
+    const int middle = low + left / 2;
+    if (keys[middle] < value) {
+      low = middle + 1;
+      --left;
+    }
+  }
+  return low;
+}
+__device__ __forceinline__ int count_up_to(const double* keys, int count, double value) {
+  int low = 0;
+  for (int left = count; left > 0; left /= 2) {
+    const int middle = low + left / 2;
+    if (keys[middle] <= value) {
+      low = middle + 1;
+      --left;
+    }
+  }
+  return low;
+}
+
+__device__ __forceinline__ int power_of_two_from(int count) {
+  int power = 1;
+  while (power < count) power *= 2;
+  return power;
+}

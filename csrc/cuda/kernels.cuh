@@ -9,6 +9,7 @@
 #include "mantel.cuh"
 #include "moments.cuh"
 #include "pair_terms.cuh"
+#include "rank_counts.cuh"
 #include "rows.cuh"
 #include "squares.cuh"
 
@@ -21,6 +22,7 @@
   X(complete_squares)          \
   X(edge_values)               \
   X(exact_keys)                \
+  X(gather_ranks)              \
   X(gather_rows)               \
   X(graph_terms)               \
   X(halve_rows)                \
@@ -40,7 +42,14 @@
   X(overlap_within)            \
   X(pair_distances)            \
   X(pair_values)               \
+  X(rank_classes)              \
+  X(rank_listed)               \
+  X(rank_rows)                 \
+  X(sample_ranks)              \
   X(sort_lists)                \
+  X(sum_listed)                \
+  X(sum_rank_columns)          \
+  X(sum_rank_squares)          \
   X(typical_point)             \
   X(unite_lists)               \
   X(usual_squares)

@@ -55,22 +55,45 @@ struct SquaresRow {
   index_t i;
 };
 
+// |x_i - x_j|^2 from differences for lanes that ask, each its own j; others keep what they have.
+// Called by whole warps, which do four at a time: memory is far. Sums are in exact_key's order.
+__device__ __forceinline__ double judged_square(const SquaresRow& row, index_t j, double otherwise,
+                                                bool asks) {
+  constexpr int kTogether = 4;
+  double square = otherwise;
+  unsigned left = __ballot_sync(kAllLanes, asks);
+  while (left != 0) {
+    int lanes[kTogether];
+    index_t columns[kTogether];
+    double sums[kTogether];
+    for (int u = 0; u < kTogether; ++u) {
+      lanes[u] = left != 0 ? __ffs(static_cast<int>(left)) - 1 : lanes[u == 0 ? 0 : u - 1];
+      left &= left - 1;
+      columns[u] = __shfl_sync(kAllLanes, j, lanes[u]);
+      sums[u] = 0.0;
+    }
+    for (index_t f = lane_index(); f < row.d; f += kWarp) {
+      const double x = entry(row.X, row.i * row.d + f, row.is_double);
+      for (int u = 0; u < kTogether; ++u) {
+        const double difference = x - entry(row.X, columns[u] * row.d + f, row.is_double);
+        sums[u] += difference * difference;
+      }
+    }
+    for (int u = 0; u < kTogether; ++u) {
+      const double sum = __shfl_sync(kAllLanes, warp_sum(sums[u]), 0);
+      if (lane_index() == lanes[u]) square = sum;
+    }
+  }
+  return square;
+}
+
 // |x_i - x_j|^2 from product = -2 x_i.x_j, each lane its own j. Called by whole warps; lanes that
 // are not `active` get anything.
 __device__ __forceinline__ double completed_square(const SquaresRow& row, index_t j, double product,
                                                    bool active) {
   const double norms = active ? row.norms[row.i] + row.norms[j] : 0.0;
-  double square = norms + product;
-  unsigned near = __ballot_sync(kAllLanes, active && square < kNearShare * norms);
-  while (near != 0) {
-    const int lane = __ffs(static_cast<int>(near)) - 1;
-    near &= near - 1;
-    const index_t column = __shfl_sync(kAllLanes, j, lane);
-    double exact = exact_key(row.X, row.i, row.X, column, row.d, row.is_double, 0);
-    exact = __shfl_sync(kAllLanes, exact, 0);
-    if (lane_index() == lane) square = exact;
-  }
-  return square;
+  const double square = norms + product;
+  return judged_square(row, j, square, active && square < kNearShare * norms);
 }
 
 // tile[r, j] = |x_i - x_j|^2 in place of -2 x_i.x_j, i = first + r; infinite for j = i.

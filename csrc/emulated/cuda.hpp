@@ -141,6 +141,12 @@ T atomicAdd(T* at, U value) {
   *at += static_cast<T>(value);
   return old;
 }
+template <class T>
+T atomicCAS(T* at, T expected, T value) {
+  const T old = *at;
+  if (old == expected) *at = value;
+  return old;
+}
 template <class T, class U>
 T atomicMax(T* at, U value) {
   const T old = *at;

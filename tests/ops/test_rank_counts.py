@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -98,6 +100,58 @@ def test_ranks_seen_from_some_rows(ops, sets, rng, m, k):
         assert found.columns.size == found.squares.size == found.block.size == 0
 
 
+def on_gpu(X, sources, ks, *, exact_samples, rows_at_a_time, rows=None, sample=None):
+    """The answer of the GPU's kernels on a CPU, by sorted rows up to so many samples."""
+    from consilience.backends.cuda import rank_counts
+    from emulated import emulated
+
+    fixed, per_row = rank_counts.needed_bytes(X, sources, ks, sample, exact_samples)
+    ops = emulated()
+    return rank_counts.rank_counts(
+        ops.device,
+        ops._residents,
+        X,
+        sources,
+        ks,
+        rows=rows,
+        sample=sample,
+        max_memory=fixed + rows_at_a_time * per_row,
+        exact_samples=exact_samples,
+    )
+
+
+@pytest.mark.parametrize("exact_samples", [0, 2048])
+@pytest.mark.parametrize("name", HARD)
+def test_ranks_of_hard_sets_on_a_gpu(name, exact_samples, rng):
+    for n in (3, 5, 33, 140):
+        X = HARD[name](rng, n)
+        for k in sorted({1, min(n - 1, 60)}):
+            sources = [graph_of(rng, n, k) for _ in range(2)]
+            found = on_gpu(X, sources, [1, k], exact_samples=exact_samples, rows_at_a_time=59)
+            assert_array_equal(found.sums, expected_sums(X, sources, [1, k]), f"n={n}, k={k}")
+
+
+def test_more_entries_than_a_gpu_looks_up_at_a_time(rng):
+    X = rng.integers(0, 9, (300, 2)).astype(np.float32)
+    X[5] += 1e6
+    sources = [graph_of(rng, 300, k) for k in (270, 299, 280, 265)]
+    ks, rows = [1, 100, 264], np.array([299, 5, 17, 0, 150])
+    seen = [Graph(graph.indices[rows], graph.distances[rows]) for graph in sources]
+    found = on_gpu(X, seen, ks, exact_samples=0, rows_at_a_time=2, rows=rows)
+    assert_array_equal(found.sums, expected_sums(X, sources, ks)[:, rows])
+
+
+def test_the_same_bits_for_stripes_of_any_height(rng):
+    X, sample = rng.standard_normal((150, 3)), np.array([149, 3, 70])
+    sources = [graph_of(rng, 150, 9)]
+    found = [
+        on_gpu(X, sources, [9], exact_samples=0, rows_at_a_time=height, sample=sample)
+        for height in (150, 47)
+    ]
+    for a, b in zip(dataclasses.astuple(found[0]), dataclasses.astuple(found[1]), strict=True):
+        assert_array_equal(a, b)
+
+
 def shuffled_graph(rng, n, k):
     """Lists of k distinct others, quickly."""
     steps = np.sort(rng.permuted(np.tile(np.arange(1, n), (1, 1)), axis=1)[:, :k], axis=1)
@@ -128,14 +182,25 @@ def test_ranks_among_thousands(name, k, rng):
         assert_array_equal(sums, expected)
 
 
+def all_ranks_by_threads(X, sources, ks, sample):
+    return [native(n_threads=t).rank_counts(X, sources, ks, sample=sample) for t in (1, 3)]
+
+
+def all_ranks_by_stripes(X, sources, ks, sample):
+    device = {"exact_samples": 0, "sample": sample}
+    return [on_gpu(X, sources, ks, rows_at_a_time=len(X), **device)] * 2
+
+
+@pytest.mark.parametrize("how", [all_ranks_by_threads, all_ranks_by_stripes])
 @pytest.mark.parametrize("name", LARGE)
-def test_sums_of_all_ranks_among_thousands(name, rng):
-    n = 2500
+def test_sums_of_all_ranks_among_thousands(name, how, rng):
+    # Where nearly all ties, a CPU takes long to be a GPU.
+    n = 2500 if how is all_ranks_by_threads else 500 if name == "tied" else 1500
     X = LARGE[name](rng, n)
     R = ranks(X)
     np.fill_diagonal(R, 0.0)
     source, sample = shuffled_graph(rng, n, 2), np.arange(7, n, 31)
-    found = [native(n_threads=t).rank_counts(X, [source], [2], sample=sample) for t in (1, 3)]
+    found = how(X, [source], [2], sample)
     assert_array_equal(found[0].columns, found[1].columns)
     assert_array_equal(found[0].sums, expected_sums(X, [source], [2]))
     # What the null reads of them is their spread; its own error is of second order.
@@ -173,6 +238,13 @@ def test_more_samples_than_a_bucket_sorts_by_looking(rng):
 def test_too_small_a_memory_says_so(rng):
     with pytest.raises(MemoryError, match="rank_counts needs"):
         native(max_memory=1000).rank_counts(np.eye(30), [graph_of(rng, 30, 2)], [1])
+
+
+def test_too_small_a_memory_of_a_gpu_says_so(rng):
+    from emulated import emulated
+
+    with pytest.raises(MemoryError, match="rank_counts needs"):
+        emulated(max_memory=1000).rank_counts(np.eye(30), [graph_of(rng, 30, 2)], [1])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,14 @@ from typing import Any, Self
 import numpy as np
 
 from consilience.backends.base import Channel, PairTable
-from consilience.backends.cuda import graph_terms, joint_nearest, knn_exact, mantel, pair_terms
+from consilience.backends.cuda import (
+    graph_terms,
+    joint_nearest,
+    knn_exact,
+    mantel,
+    pair_terms,
+    rank_counts,
+)
 from consilience.backends.cuda import moments as cross_moments
 from consilience.backends.cuda._device import Buffer, Device
 from consilience.backends.cuda._residents import Residents
@@ -96,6 +103,7 @@ class CudaBackend:
     def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
         here = [X if isinstance(X, np.ndarray) else self.device.view(X) for X in sets]
         return cross_moments.moments(self.device, here, pairs, self.max_memory)
+
     def edge_values(
         self, X: Any, graph: Graph, *, centered: bool, products: Floats | None = None
     ) -> Floats:
@@ -171,3 +179,23 @@ class CudaBackend:
 
     def joint_nearest(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
         return joint_nearest.joint_nearest(self.device, sets, pairs, self.max_memory)
+
+    def rank_counts(
+        self,
+        X: Any,
+        sources: Sequence[Graph],
+        ks: Sequence[int],
+        *,
+        rows: Indices | None = None,
+        sample: Indices | None = None,
+    ) -> RankTerms:
+        return rank_counts.rank_counts(
+            self.device,
+            self._residents,
+            X,
+            sources,
+            ks,
+            rows=rows,
+            sample=sample,
+            max_memory=self.max_memory,
+        )
