@@ -60,10 +60,10 @@ class NativeDevice:
     name = "cuda"
 
     def __init__(self, spot: Spot = Spot(0, 0)) -> None:  # noqa: B008  (immutable)
-        from consilience import _cuda
-
         if reason := missing():
             raise RuntimeError(f"the CUDA kernels cannot run: {reason}")
+        from consilience import _cuda
+
         self._cuda: Any = _cuda
         self._at = (spot.gpu, spot.stream)
         self._stream_owner = spot.owner
