@@ -84,11 +84,12 @@ gpu-rehearsal: .venv/rehearsed
 	PATH="$(CURDIR)/$(TEST_BIN):$$PATH" $(TEST_BIN)/python scripts/gpu.py --rehearse \
 	  $(if $(ONLY),--only "$(ONLY)") $(if $(SKIP),--skip "$(SKIP)")
 
-# AddressSanitizer and UBSan over the tests of the ops and metrics.
+# AddressSanitizer and UBSan over the tests of the ops and metrics, GPU kernels on the CPU included.
 sanitize: .venv/installed
 	$(TEST_BIN)/pip install --quiet scikit-build-core pybind11
 	$(TEST_BIN)/pip install --quiet --no-build-isolation --no-deps --target build/sanitized --upgrade \
 	  -C cmake.define.CONSILIENCE_SANITIZE=ON -C cmake.define.CONSILIENCE_CUDA=OFF \
+	  -C cmake.define.CONSILIENCE_EMULATOR=ON \
 	  -C cmake.build-type=Debug .
 	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \

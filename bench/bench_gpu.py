@@ -4,7 +4,7 @@ Every row runs in a process of its own with a limit of its own, so that neither 
 of the GPU takes others along. Times are CUDA events about calls whose answers come home; answers
 are asserted. What is measured on blocks and multiplied says so (`extrapolated_from`).
 
-    python bench/bench_gpu.py --loader emulated --scale 0.002     the code, without a GPU
+    python bench/bench_gpu.py --loader emulated --scale 0.0005    the code, without a GPU
 """
 
 from __future__ import annotations

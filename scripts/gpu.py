@@ -291,7 +291,7 @@ def benches(run: Run) -> None:
     command = [sys.executable, ROOT / "bench" / "bench_gpu.py", "--output", output]
     if run.rehearse:
         loader = "emulated" if built("_emulated") else "array"
-        command += ["--loader", loader, "--scale", "0.002", "--time-limit", "500"]
+        command += ["--loader", loader, "--scale", "0.0005", "--time-limit", "500"]
     else:
         command += ["--time-limit", f"{max(60, min(300, left - AFTERWARDS)):.0f}"]
     try:

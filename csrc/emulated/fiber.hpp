@@ -6,7 +6,7 @@
 #include <cstring>
 #include <memory>
 
-#if !defined(__x86_64__) || defined(__SANITIZE_ADDRESS__)
+#ifndef __x86_64__
 #define CONSILIENCE_UCONTEXT
 #include <ucontext.h>
 #endif
