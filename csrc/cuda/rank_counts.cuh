@@ -185,22 +185,23 @@ constexpr int kSplitters = 1024, kClassParts = 16, kClassThreads = 512;
 constexpr int kClassesEach = 33, kClasses = kClassesEach * kClassThreads;
 static_assert(kClasses > (kSplitters + 1) * kClassParts, "a class has a place, and a next one");
 
-// Classes of a row's squares: which splitters a square lies between, and in which of 16 equal parts
+// Classes of a row's squares: which bounds a square lies between, and in which of 16 equal parts
 // from one to the next. No square is in an earlier class than a smaller one.
 struct RowClasses {
-  const double* splitters;
-  double low, high;
+  const double* bounds;  // the lowest square, splitters, the highest
 
+  __device__ __forceinline__ int splitters_up_to(double square) const {
+    return count_up_to(bounds + 1, kSplitters, square);
+  }
   __device__ __forceinline__ int after(int above, double square) const {
-    const double from = above == 0 ? low : splitters[above - 1];
-    const double to = above == kSplitters ? high : fmin(splitters[above], high);
+    const double from = bounds[above], to = bounds[above + 1];
     const double part = kClassParts * ((square - from) / (to - from));
     // A part that is no number is of an interval of no width.
     const int inner = part >= 0.0 ? static_cast<int>(fmin(part, kClassParts - 1.0)) : 0;
     return above * kClassParts + inner;
   }
   __device__ __forceinline__ int of(double square) const {
-    return after(count_up_to(splitters, kSplitters, square), square);
+    return after(splitters_up_to(square), square);
   }
 };
 
@@ -213,20 +214,21 @@ struct Reach {
 __device__ __forceinline__ Reach reach_of(const RowClasses& classes, const int* stops, double key,
                                           double error) {
   const double from = key - 5.0 * error, to = key + 5.0 * error;
-  const int above = count_up_to(classes.splitters, kSplitters, from);
-  const bool apart = above < kSplitters && classes.splitters[above] <= to;
+  const int above = classes.splitters_up_to(from);
+  const bool apart = above < kSplitters && classes.bounds[above + 1] <= to;
   const int first = classes.after(above, from);
   const int last = apart ? classes.of(to) : classes.after(above, to);
   return {first, last, first > 0 ? stops[first - 1] : 0, stops[last]};
 }
 
 // Splitters from a sample of the row's squares, less what products may be wrong by: ties are in one
-// class. `places` has room for as many. Called by the whole block.
+// class. `bounds` has room for two more, `places` for as many. Called by the whole block.
 template <class SquareAt>
-__device__ __forceinline__ RowClasses classes_of_row(const SquareAt& square_at, index_t n,
-                                                     index_t d, index_t i, double own_norm,
-                                                     double* splitters, int* places) {
+__device__ __forceinline__ void bound_classes(const SquareAt& square_at, index_t n, index_t d,
+                                              index_t i, double own_norm, double* bounds,
+                                              int* places) {
   __shared__ double lowest[kClassThreads / kWarp], highest[kClassThreads / kWarp];
+  double* splitters = bounds + 1;
   for (int s = threadIdx.x; s < kSplitters; s += kClassThreads) {
     // Anywhere in the s-th stretch of rows: rows may repeat with a period.
     const index_t within = static_cast<unsigned>(s) * 2654435761u >> 16;
@@ -255,21 +257,51 @@ __device__ __forceinline__ RowClasses classes_of_row(const SquareAt& square_at, 
     low = fmin(low, lowest[w]);
     high = fmax(high, highest[w]);
   }
-  return {splitters, low, high};
+  for (int s = threadIdx.x; s < kSplitters; s += kClassThreads) {
+    splitters[s] = fmin(splitters[s], high);
+  }
+  if (threadIdx.x == 0) {
+    bounds[0] = low;
+    bounds[kSplitters + 1] = high;
+  }
 }
 
-// A row laid out class by class. keys, samples: by place;  places: by sample, or its class
-// stops[c] = where class c ends
+// A row laid out class by class: keys and samples by place, and places, or first classes, by
+// sample. stops[c] = where class c ends
 struct LaidOut {
   double* keys;
-  int *samples, *places, *stops;
+  index_t n;
+  int* stops;
+
+  __device__ __forceinline__ int* samples() const { return reinterpret_cast<int*>(keys + n); }
+  __device__ __forceinline__ int* places() const { return samples() + n; }
 };
+constexpr int kTogether = 4;  // of a thread's samples: memory is far
+
+// Classes into `places`, and how many samples each has into `stops`.
+template <class SquareAt>
+__device__ __forceinline__ void count_classes(const LaidOut& row, const RowClasses& classes,
+                                              const SquareAt& square_at, index_t n, index_t i) {
+  for (int base = threadIdx.x; base < n; base += kTogether * kClassThreads) {
+    double squares[kTogether];
+    for (int u = 0; u < kTogether; ++u) {
+      const int j = base + u * kClassThreads;
+      squares[u] = j < n ? square_at(j) : 0.0;
+    }
+    for (int u = 0; u < kTogether; ++u) {
+      const int j = base + u * kClassThreads;
+      if (j >= n || j == i) continue;
+      const int own = classes.of(squares[u]);
+      atomicAdd(&row.stops[own], 1);
+      row.places()[j] = own;
+    }
+  }
+}
 
 // From classes in `places` and where each starts.
 template <class SquareAt>
 __device__ __forceinline__ void lay_out(const LaidOut& row, const SquareAt& square_at, index_t n,
                                         index_t i) {
-  constexpr int kTogether = 4;  // memory is far
   for (int base = threadIdx.x; base < n; base += kTogether * kClassThreads) {
     double squares[kTogether];
     int own[kTogether];
@@ -277,15 +309,15 @@ __device__ __forceinline__ void lay_out(const LaidOut& row, const SquareAt& squa
       const int j = base + u * kClassThreads;
       const bool there = j < n && j != i;
       squares[u] = there ? square_at(j) : 0.0;
-      own[u] = there ? row.places[j] : -1;
+      own[u] = there ? row.places()[j] : -1;
     }
     for (int u = 0; u < kTogether; ++u) {
       if (own[u] < 0) continue;
       const int j = base + u * kClassThreads;
       const int place = atomicAdd(&row.stops[own[u]], 1);
       row.keys[place] = squares[u];
-      row.samples[place] = j;
-      row.places[j] = place;
+      row.samples()[place] = j;
+      row.places()[j] = place;
     }
   }
 }
@@ -302,7 +334,8 @@ __device__ __forceinline__ void judge_classes(const LaidOut& laid, const Squares
       for (int base = own > 0 ? laid.stops[own - 1] : 0; base < stop; base += kWarp) {
         if (turn++ % (kClassThreads / kWarp) != warp_index()) continue;
         const int at = base + lane_index();
-        const double key = judged_square(row, at < stop ? laid.samples[at] : 0, 0.0, at < stop);
+        const double key =
+            judged_square<3>(row, at < stop ? laid.samples()[at] : 0, 0.0, at < stop);
         if (at < stop) laid.keys[at] = key;
       }
     }
@@ -332,19 +365,18 @@ __device__ __forceinline__ int rank_by_keys(const LaidOut& laid, double key, int
   return doubled;
 }
 
-// listed[r, e] as in rank_listed if there are lists; ranks[r, j], if wanted, the mean rank of those
-// in the class of j, 0 for the row itself. From products[r, j] = -2 x_i.x_j; a block of 512 per
-// row. An entry is held against its class, and those next to it that its error reaches, all of
-// which are judged by differences if that does not tell. keys, members, places: (n_rows, n), for a
-// while. Bytes of shared memory: 8 for each splitter, 4 for each class, and a bit.
+// listed[r, e] as in rank_listed, if there are lists; ranks[r, j], if wanted, the mean rank of
+// those in the class of j, 0 for the row itself. From products[r, j] = -2 x_i.x_j; a block of 512
+// per row. An entry is held against its class and those next to it that its error reaches, all of
+// which are judged by differences if that does not tell. laid_out: (n_rows, n) of 16 bytes. Bytes
+// of shared memory: 8 for each splitter and two more, 4 for each class and a bit.
 extern "C" __global__ void __launch_bounds__(kClassThreads, 2)
     rank_classes(const double* products, const void* X, index_t n, index_t d, index_t is_double,
                  const double* norms, const index_t* samples, index_t first, const index_t* told,
-                 index_t n_lists, index_t k, double* keys, int* members, int* places, int* listed,
-                 float* ranks) {
+                 index_t n_lists, index_t k, double* laid_out, int* listed, float* ranks) {
   CONSILIENCE_DYNAMIC_SHARED(room);
-  auto* splitters = reinterpret_cast<double*>(room);
-  auto* starts = reinterpret_cast<int*>(splitters + kSplitters);
+  auto* bounds = reinterpret_cast<double*>(room);
+  auto* starts = reinterpret_cast<int*>(bounds + kSplitters + 2);
   auto* open = reinterpret_cast<unsigned*>(starts + kClasses);
   __shared__ int scratch[kClassThreads / kWarp], any_open;
   const index_t r = blockIdx.x, i = samples ? samples[first + r] : first + r;
@@ -352,19 +384,15 @@ extern "C" __global__ void __launch_bounds__(kClassThreads, 2)
   const double* own_products = products + r * n;
   const auto square_at = [&](index_t j) { return own_norm + norms[j] + own_products[j]; };
   const int thread = threadIdx.x;
-  const LaidOut laid = {keys + r * n, members + r * n, places + r * n, starts};
+  const LaidOut laid = {laid_out + 2 * r * n, n, starts};
 
-  const RowClasses classes = classes_of_row(square_at, n, d, i, own_norm, splitters, starts);
+  bound_classes(square_at, n, d, i, own_norm, bounds, starts);
+  const RowClasses classes = {bounds};
   for (int c = thread; c < kClasses; c += kClassThreads) starts[c] = 0;
   for (int word = thread; word < kClasses / kWarp; word += kClassThreads) open[word] = 0;
   if (thread == 0) any_open = 0;
   __syncthreads();
-  for (int j = thread; j < n; j += kClassThreads) {
-    if (j == i) continue;
-    const int own = classes.of(square_at(j));
-    atomicAdd(&starts[own], 1);
-    laid.places[j] = own;
-  }
+  count_classes(laid, classes, square_at, n, i);
   __syncthreads();
   int sum = 0, all;
   for (int u = 0; u < kClassesEach; ++u) sum += starts[thread * kClassesEach + u];
@@ -376,7 +404,7 @@ extern "C" __global__ void __launch_bounds__(kClassThreads, 2)
   }
   __syncthreads();
   for (int j = thread; ranks && j < n; j += kClassThreads) {
-    const int own = j == i ? 0 : laid.places[j];
+    const int own = j == i ? 0 : laid.places()[j];
     const int doubled = starts[own] + 1 + starts[own + 1];
     ranks[r * n + j] = j == i ? 0.0f : 0.5f * static_cast<float>(doubled);
   }
@@ -392,7 +420,7 @@ extern "C" __global__ void __launch_bounds__(kClassThreads, 2)
     const int j = lists.sample(first + r, e);
     int doubled = 0;
     if (j != i) {
-      const double key = laid.keys[laid.places[j]], error = square_error(d, own_norm, key);
+      const double key = laid.keys[laid.places()[j]], error = square_error(d, own_norm, key);
       const Reach reach = reach_of(classes, starts, key, error);
       const double from = key - 3.0 * error, to = key + 3.0 * error;
       int below = 0, within = reach.stop - reach.start > crowd ? 2 : 0;
@@ -422,7 +450,7 @@ extern "C" __global__ void __launch_bounds__(kClassThreads, 2)
     const int e = base + thread;
     const int j = e < lists.total() && out[e] == 0 ? lists.sample(first + r, e) : -1;
     const bool asks = j >= 0 && j != i;
-    const double key = asks ? laid.keys[laid.places[j]] : 0.0;
+    const double key = asks ? laid.keys[laid.places()[j]] : 0.0;
     const Reach reach = reach_of(classes, starts, key, square_error(d, own_norm, key));
     const int doubled = rank_by_keys(laid, key, reach.start, reach.stop, asks);
     if (asks) out[e] = doubled;

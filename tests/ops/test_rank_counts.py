@@ -100,12 +100,15 @@ def test_ranks_seen_from_some_rows(ops, sets, rng, m, k):
         assert found.columns.size == found.squares.size == found.block.size == 0
 
 
-def on_gpu(X, sources, ks, *, exact_samples, rows_at_a_time, rows=None, sample=None):
-    """The answer of the GPU's kernels on a CPU, by sorted rows up to so many samples."""
+def on_gpu(
+    X, sources, ks, *, exact_samples, rows_at_a_time, rows=None, sample=None, searched=2048
+):
+    """The answer of the GPU's kernels on a CPU: rows sorted up to so many samples, else searched
+    up to so many entries, else laid out in classes."""
     from consilience.backends.cuda import rank_counts
     from emulated import emulated
 
-    fixed, per_row = rank_counts.needed_bytes(X, sources, ks, sample, exact_samples)
+    fixed, per_row = rank_counts.needed_bytes(X, sources, ks, sample, exact_samples, searched)
     ops = emulated()
     return rank_counts.rank_counts(
         ops.device,
@@ -117,21 +120,29 @@ def on_gpu(X, sources, ks, *, exact_samples, rows_at_a_time, rows=None, sample=N
         sample=sample,
         max_memory=fixed + rows_at_a_time * per_row,
         exact_samples=exact_samples,
+        searched=searched,
     )
 
 
-@pytest.mark.parametrize("exact_samples", [0, 2048])
+SORTED, SEARCHED, CLASSED = (
+    {"exact_samples": 2048},
+    {"exact_samples": 0},
+    {"exact_samples": 0, "searched": 0},
+)
+
+
+@pytest.mark.parametrize("way", [SORTED, SEARCHED, CLASSED])
 @pytest.mark.parametrize("name", HARD)
-def test_ranks_of_hard_sets_on_a_gpu(name, exact_samples, rng):
+def test_ranks_of_hard_sets_on_a_gpu(name, way, rng):
     for n in (3, 5, 33, 140):
         X = HARD[name](rng, n)
         for k in sorted({1, min(n - 1, 60)}):
             sources = [graph_of(rng, n, k) for _ in range(2)]
-            found = on_gpu(X, sources, [1, k], exact_samples=exact_samples, rows_at_a_time=59)
+            found = on_gpu(X, sources, [1, k], rows_at_a_time=59, **way)
             assert_array_equal(found.sums, expected_sums(X, sources, [1, k]), f"n={n}, k={k}")
 
 
-def test_more_entries_than_a_gpu_looks_up_at_a_time(rng):
+def test_more_entries_than_a_gpu_searches(rng):
     X = rng.integers(0, 9, (300, 2)).astype(np.float32)
     X[5] += 1e6
     sources = [graph_of(rng, 300, k) for k in (270, 299, 280, 265, 266, 267, 268, 269, 299)]

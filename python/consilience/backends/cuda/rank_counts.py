@@ -32,7 +32,7 @@ EXACT_SAMPLES = 2048
 # As many as a row's samples are searched among, which costs less than classes up to there.
 QUERIES = 2048
 SPLITTERS, CLASSES, CLASS_THREADS = 1024, 33 * 512, 512
-CLASS_BYTES = 8 * SPLITTERS + 4 * CLASSES + CLASSES // 8
+CLASS_BYTES = 8 * (SPLITTERS + 2) + 4 * CLASSES + CLASSES // 8
 # A tile this large keeps cuBLAS busy.
 TILE_BYTES = 1 << 30
 QUERIES_PER_BLOCK = 8
@@ -203,8 +203,8 @@ class _Tiles:
 
     @staticmethod
     def row_bytes(X: Any, tasks: _Tasks) -> int:
-        each = 8 + (12 if tasks.many else 0) + (4 if tasks.many or tasks.whole else 0)
-        return (each + (4 if tasks.whole else 0)) * len(X) + 8 * (int(X.shape[1]) + 2)
+        each = 8 + (16 if tasks.many or tasks.whole else 0) + (4 if tasks.whole else 0)
+        return each * len(X) + 8 * (int(X.shape[1]) + 2)
 
     def __init__(
         self, device: Device, X: Any, rows: Indices | None, height: int, tasks: _Tasks
@@ -215,9 +215,7 @@ class _Tiles:
         self._products = device.empty((height, n), np.float64)
         self._many, self._classed = tasks.many, tasks.many or tasks.whole
         self.matrix = device.empty((height if tasks.whole else 0, n), np.float32)
-        self._keys = device.empty((height if tasks.many else 0, n), np.float64)
-        self._members = device.empty((height if tasks.many else 0, n), np.int32)
-        self._places = device.empty((height if self._classed else 0, n), np.int32)
+        self._laid_out = device.empty((height if self._classed else 0, 2 * n), np.float64)
 
     def write(self, first: int, height: int, lists: _Lists) -> None:
         """Write the ranks of a stripe's entries, and all that there is room for."""
@@ -249,9 +247,7 @@ class _Tiles:
                 self._products,
                 *row,
                 *(told if self._many else (None, 0, 0)),
-                self._keys,
-                self._members,
-                self._places,
+                self._laid_out,
                 lists.entries,
                 self.matrix if len(self.matrix) else None,
                 shared=CLASS_BYTES,
