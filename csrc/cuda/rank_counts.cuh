@@ -188,7 +188,7 @@ static_assert(kClasses > (kSplitters + 1) * kClassParts, "a class has a place, a
 // Classes of a row's squares: which bounds a square lies between, and in which of 16 equal parts
 // from one to the next. No square is in an earlier class than a smaller one.
 struct RowClasses {
-  const double* bounds;  // the lowest square, splitters, the highest
+  const double* bounds;  // an end, splitters, the other end
 
   __device__ __forceinline__ int splitters_up_to(double square) const {
     return count_up_to(bounds + 1, kSplitters, square);
@@ -222,47 +222,25 @@ __device__ __forceinline__ Reach reach_of(const RowClasses& classes, const int* 
 }
 
 // Splitters from a sample of the row's squares, less what products may be wrong by: ties are in one
-// class. `bounds` has room for two more, `places` for as many. Called by the whole block.
+// class. Ends, beyond which squares are in the first class or the last, are as far from the first
+// and last splitter as the 16th from there. `places` has room for all. Called by the whole block.
 template <class SquareAt>
 __device__ __forceinline__ void bound_classes(const SquareAt& square_at, index_t n, index_t d,
                                               index_t i, double own_norm, double* bounds,
                                               int* places) {
-  __shared__ double lowest[kClassThreads / kWarp], highest[kClassThreads / kWarp];
   double* splitters = bounds + 1;
   for (int s = threadIdx.x; s < kSplitters; s += kClassThreads) {
     // Anywhere in the s-th stretch of rows: rows may repeat with a period.
     const index_t within = static_cast<unsigned>(s) * 2654435761u >> 16;
     const index_t j = ((static_cast<index_t>(s) << 16) + within) * n / (kSplitters << 16);
-    const double square = square_at(j);
-    splitters[s] = j == i ? infinity() : square - 3.0 * square_error(d, own_norm, square);
+    const double square = square_at(j != i ? j : (j + 1) % n);
+    splitters[s] = square - 3.0 * square_error(d, own_norm, square);
     places[s] = s;
   }
-  double high = -infinity(), negative_low = -infinity();
-  for (int j = threadIdx.x; j < n; j += kClassThreads) {
-    if (j == i) continue;
-    const double square = square_at(j);
-    high = fmax(high, square);
-    negative_low = fmax(negative_low, -square);
-  }
-  high = warp_max(high);
-  negative_low = warp_max(negative_low);
-  if (lane_index() == 0) {
-    highest[warp_index()] = high;
-    lowest[warp_index()] = -negative_low;
-  }
   bitonic_sort(splitters, places, kSplitters);
-  double low = lowest[0];
-  high = highest[0];
-  for (int w = 1; w < kClassThreads / kWarp; ++w) {
-    low = fmin(low, lowest[w]);
-    high = fmax(high, highest[w]);
-  }
-  for (int s = threadIdx.x; s < kSplitters; s += kClassThreads) {
-    splitters[s] = fmin(splitters[s], high);
-  }
   if (threadIdx.x == 0) {
-    bounds[0] = low;
-    bounds[kSplitters + 1] = high;
+    bounds[0] = 2.0 * splitters[0] - splitters[16];
+    bounds[kSplitters + 1] = 2.0 * splitters[kSplitters - 1] - splitters[kSplitters - 17];
   }
 }
 
@@ -342,24 +320,41 @@ __device__ __forceinline__ void judge_classes(const LaidOut& laid, const Squares
   }
 }
 
+// Lane by lane, keys whose ranks a warp has found: rows full of ties have few.
+struct FoundRanks {
+  double key;
+  int doubled, next;
+};
+
 // Doubled ranks of lanes that ask, whose keys and those of all they might be confused with are of
 // differences: the others may be compared as well. Called by whole warps.
 __device__ __forceinline__ int rank_by_keys(const LaidOut& laid, double key, int start, int stop,
-                                            bool asks) {
+                                            bool asks, FoundRanks& found) {
   int doubled = 0;
   for (unsigned left = __ballot_sync(kAllLanes, asks); left != 0;) {
     const int leader = __ffs(static_cast<int>(left)) - 1;
     const double told = __shfl_sync(kAllLanes, key, leader);
-    const int from = __shfl_sync(kAllLanes, start, leader);
-    const int to = __shfl_sync(kAllLanes, stop, leader);
-    int sum = 0;
-    for (int at = from + lane_index(); at < to; at += kWarp) {
-      const double other = laid.keys[at];
-      sum += (other < told ? 1 : 0) + (other <= told ? 1 : 0);
+    const unsigned knows = __ballot_sync(kAllLanes, found.key == told);
+    int answer;
+    if (knows != 0) {
+      answer = __shfl_sync(kAllLanes, found.doubled, __ffs(static_cast<int>(knows)) - 1);
+    } else {
+      const int from = __shfl_sync(kAllLanes, start, leader);
+      const int to = __shfl_sync(kAllLanes, stop, leader);
+      int sum = 0;
+      for (int at = from + lane_index(); at < to; at += kWarp) {
+        const double other = laid.keys[at];
+        sum += (other < told ? 1 : 0) + (other <= told ? 1 : 0);
+      }
+      answer = 1 + 2 * from + __shfl_sync(kAllLanes, warp_sum(sum), 0);
+      if (lane_index() == found.next) {
+        found.key = told;
+        found.doubled = answer;
+      }
+      found.next = (found.next + 1) % kWarp;
     }
-    sum = __shfl_sync(kAllLanes, warp_sum(sum), 0);
-    const bool settled = asks && key == told;
-    if (settled) doubled = 1 + 2 * from + sum;
+    const bool settled = asks && (key == told || lane_index() == leader);
+    if (settled) doubled = answer;
     left &= ~__ballot_sync(kAllLanes, settled);
   }
   return doubled;
@@ -446,13 +441,14 @@ extern "C" __global__ void __launch_bounds__(kClassThreads, 2)
   const SquaresRow row = {X, d, is_double, norms, i};
   judge_classes(laid, row, open);
   __syncthreads();
+  FoundRanks found = {-1.0, 0, 0};
   for (int base = 0; base < lists.total(); base += kClassThreads) {
     const int e = base + thread;
     const int j = e < lists.total() && out[e] == 0 ? lists.sample(first + r, e) : -1;
     const bool asks = j >= 0 && j != i;
     const double key = asks ? laid.keys[laid.places()[j]] : 0.0;
     const Reach reach = reach_of(classes, starts, key, square_error(d, own_norm, key));
-    const int doubled = rank_by_keys(laid, key, reach.start, reach.stop, asks);
+    const int doubled = rank_by_keys(laid, key, reach.start, reach.stop, asks, found);
     if (asks) out[e] = doubled;
   }
 }
