@@ -300,6 +300,28 @@ __device__ __forceinline__ void lay_out(const LaidOut& row, const SquareAt& squa
   }
 }
 
+// The doubled rank of a key of the tile, or 0 if differences must tell it from another's, or would
+// soon: then the classes that it reaches get their bits in `open`.
+__device__ __forceinline__ int rank_by_bounds(const LaidOut& laid, const RowClasses& classes,
+                                              double key, double error, int crowd, unsigned* open) {
+  const Reach reach = reach_of(classes, laid.stops, key, error);
+  const double from = key - 3.0 * error, to = key + 3.0 * error;
+  int below = 0, within = reach.stop - reach.start > crowd ? 2 : 0;
+  for (int at = reach.start; at < reach.stop && within < 2; ++at) {
+    const double other = laid.keys[at];
+    below += other < from ? 1 : 0;
+    within += other >= from && other <= to ? 1 : 0;
+  }
+  if (within == 1) return 2 * (1 + reach.start + below);
+  for (int word = reach.first / kWarp; word <= reach.last / kWarp; ++word) {
+    unsigned bits = kAllLanes;
+    if (word == reach.first / kWarp) bits &= kAllLanes << reach.first % kWarp;
+    if (word == reach.last / kWarp) bits &= kAllLanes >> (kWarp - 1 - reach.last % kWarp);
+    if ((open[word] & bits) != bits) atomicOr(&open[word], bits);
+  }
+  return 0;
+}
+
 // Keys by differences for all samples of classes that have a bit in `open`; 32 samples of a class
 // are a warp's turn.
 __device__ __forceinline__ void judge_classes(const LaidOut& laid, const SquaresRow& row,
@@ -411,29 +433,27 @@ extern "C" __global__ void __launch_bounds__(kClassThreads, 2)
   const Lists lists = {told, n_lists, k};
   int* out = listed + r * lists.total();
   const int crowd = 64 + 16 * static_cast<int>(n / kClasses);
-  for (int e = thread; e < lists.total(); e += kClassThreads) {
-    const int j = lists.sample(first + r, e);
-    int doubled = 0;
-    if (j != i) {
-      const double key = laid.keys[laid.places()[j]], error = square_error(d, own_norm, key);
-      const Reach reach = reach_of(classes, starts, key, error);
-      const double from = key - 3.0 * error, to = key + 3.0 * error;
-      int below = 0, within = reach.stop - reach.start > crowd ? 2 : 0;
-      for (int at = reach.start; at < reach.stop && within < 2; ++at) {
-        const double other = laid.keys[at];
-        below += other < from ? 1 : 0;
-        within += other >= from && other <= to ? 1 : 0;
-      }
-      if (within == 1) {
-        doubled = 2 * (1 + reach.start + below);
-      } else {
-        for (int c = reach.first; c <= reach.last; ++c) {
-          atomicOr(&open[c / kWarp], 1u << c % kWarp);
-        }
-        any_open = 1;
-      }
+  for (int base = thread; base < lists.total(); base += kTogether * kClassThreads) {
+    double keys[kTogether];
+    int own[kTogether];
+    for (int u = 0; u < kTogether; ++u) {
+      const int e = base + u * kClassThreads;
+      own[u] = e < lists.total() ? lists.sample(first + r, e) : static_cast<int>(i);
     }
-    out[e] = doubled;
+    for (int u = 0; u < kTogether; ++u) {
+      keys[u] = own[u] != i ? laid.keys[laid.places()[own[u]]] : 0.0;
+    }
+    for (int u = 0; u < kTogether; ++u) {
+      const int e = base + u * kClassThreads;
+      if (e >= lists.total()) break;
+      int doubled = 0;
+      if (own[u] != i) {
+        const double error = square_error(d, own_norm, keys[u]);
+        doubled = rank_by_bounds(laid, classes, keys[u], error, crowd, open);
+        if (doubled == 0) any_open = 1;
+      }
+      out[e] = doubled;
+    }
   }
   __syncthreads();
   if (any_open == 0) return;  // with its whole block
