@@ -244,8 +244,8 @@ __device__ __forceinline__ void bound_classes(const SquareAt& square_at, index_t
   }
 }
 
-// A row laid out class by class: keys and samples by place, and places, or first classes, by
-// sample. stops[c] = where class c ends
+// A row laid out class by class: keys by place, and places, or first classes, by sample; samples by
+// place if classes are to be judged. stops[c] = where class c ends
 struct LaidOut {
   double* keys;
   index_t n;
@@ -294,7 +294,6 @@ __device__ __forceinline__ void lay_out(const LaidOut& row, const SquareAt& squa
       const int j = base + u * kClassThreads;
       const int place = atomicAdd(&row.stops[own[u]], 1);
       row.keys[place] = squares[u];
-      row.samples()[place] = j;
       row.places()[j] = place;
     }
   }
@@ -459,6 +458,10 @@ extern "C" __global__ void __launch_bounds__(kClassThreads, 2)
   if (any_open == 0) return;  // with its whole block
 
   const SquaresRow row = {X, d, is_double, norms, i};
+  for (int j = thread; j < n; j += kClassThreads) {
+    if (j != i) laid.samples()[laid.places()[j]] = j;
+  }
+  __syncthreads();
   judge_classes(laid, row, open);
   __syncthreads();
   FoundRanks found = {-1.0, 0, 0};

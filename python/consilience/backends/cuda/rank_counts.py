@@ -29,7 +29,7 @@ from consilience.terms import Floats, Graph, Indices, RankTerms
 
 # As many as a block sorts in 48 KiB of shared memory; the same on the CPU.
 EXACT_SAMPLES = 2048
-# As many as a row's samples are searched among, which costs less than classes up to there.
+# As many entries as a row's samples are searched among: by count, less work than classes.
 QUERIES = 2048
 SPLITTERS, CLASSES, CLASS_THREADS = 1024, 33 * 512, 512
 CLASS_BYTES = 8 * (SPLITTERS + 2) + 4 * CLASSES + CLASSES // 8
