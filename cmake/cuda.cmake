@@ -36,7 +36,7 @@ endif()
 message(STATUS "CUDA kernels: nvcc ${CMAKE_CUDA_COMPILER_VERSION}, ${CONSILIENCE_CUDA_ARCHITECTURES}")
 
 pybind11_add_module(_cuda MODULE NO_EXTRAS
-  csrc/cuda/module.cpp csrc/cuda/cublas.cpp csrc/cuda/kernel_table.cu)
+  csrc/cuda/module.cpp csrc/cuda/cublas.cpp csrc/cuda/staging.cpp csrc/cuda/kernel_table.cu)
 set_target_properties(_cuda PROPERTIES
   CUDA_ARCHITECTURES "${CONSILIENCE_CUDA_ARCHITECTURES}" CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON
   CUDA_RUNTIME_LIBRARY Static LINKER_LANGUAGE CXX)
@@ -45,7 +45,7 @@ if(NOT TARGET CUDA::cudart_static)
   message(FATAL_ERROR "${CUDAToolkit_LIBRARY_DIR} has no libcudart_static.a, which CUDA's runtime "
     "is linked from; install its development files, or set CONSILIENCE_CUDA=OFF")
 endif()
-target_link_libraries(_cuda PRIVATE CUDA::cudart_static ${CMAKE_DL_LIBS})
+target_link_libraries(_cuda PRIVATE CUDA::cudart_static Threads::Threads ${CMAKE_DL_LIBS})
 target_compile_options(_cuda PRIVATE
   $<$<COMPILE_LANGUAGE:CXX>:-O2 -Wall -Wextra -Wpedantic -Wconversion -Wno-sign-conversion>
   $<$<COMPILE_LANGUAGE:CUDA>:-O3 -lineinfo -Xcompiler=-Wall>)

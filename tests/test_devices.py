@@ -64,7 +64,7 @@ def machine(monkeypatch):
         def for_arrays(cls, arrays, *, loader, n_threads=None, max_memory=None):
             return cls(name=loader)
 
-    def has(*able):
+    def has(*able, free=1 << 30):
         monkeypatch.setattr("consilience.backends.cuda.CudaBackend", Kernels)
         for name, module in (("cuda", "_native"), ("cupy", "_cupy")):
             reason = None if name in able else MISSING[name]
@@ -75,6 +75,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(_placement, "torch_missing", lambda: reason)
         monkeypatch.setattr("consilience.backends.torch_missing", lambda: reason)
         monkeypatch.setattr(_placement, "_to_cupy", lambda array, index: on("cupy", index))
+        monkeypatch.setattr(_placement, "_free_bytes", lambda library, index: free)
         monkeypatch.setattr(_placement, "_to_torch", lambda array, index: on("torch", index))
 
     return has
@@ -223,6 +224,14 @@ def test_the_array_backend_wants_one_library_and_float64(machine, monkeypatch):
         chosen([on("jax")])
     with pytest.raises(UnsupportedArraysError, match="jax_enable_x64"):
         prepare(Embedding("X", on("jax"), "float32"), View("l2"))
+
+
+def test_sets_that_would_fill_the_gpu_are_brought_over_by_the_op(machine):
+    machine("cuda", "cupy", free=4 * X.nbytes)
+    assert {place(array).library for array in on_device([X, X], "cuda")} == {"cupy"}
+    sets = [X, X, X]
+    assert all(a is b for a, b in zip(on_device(sets, "cuda"), sets, strict=True))
+    assert select("auto", sets, device="cuda").name == "cuda"
 
 
 def test_a_gpu_that_is_full_is_a_memory_error(machine, monkeypatch):

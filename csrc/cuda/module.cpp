@@ -13,6 +13,7 @@
 
 #include "cuda/cublas.hpp"
 #include "cuda/kernel_table.hpp"
+#include "cuda/staging.hpp"
 
 namespace py = pybind11;
 
@@ -159,9 +160,7 @@ void copy(int device, Address stream, Address to, Address from, std::size_t byte
   cudaError_t status;
   {
     const py::gil_scoped_release others_run;
-    status =
-        cudaMemcpyAsync(pointer<void>(to), pointer<void>(from), bytes, kind, stream_at(stream));
-    if (status == cudaSuccess) status = cudaStreamSynchronize(stream_at(stream));
+    status = copy_staged(stream_at(stream), pointer<void>(to), pointer<void>(from), bytes, kind);
   }
   check(status, kind == cudaMemcpyHostToDevice ? "copy to the device" : "copy to the host");
 }

@@ -53,11 +53,11 @@ extern "C" __global__ void __launch_bounds__(256)
   }
 }
 
-constexpr int kQueries = 1024, kSlots = 2 * kQueries;
+constexpr int kQueries = 2048, kLog2Slots = 12, kSlots = 1 << kLog2Slots;
 
 // Where a sample is in a table of those that differ, or a free slot.
 __device__ __forceinline__ int slot_of(int sample) {
-  return static_cast<int>(static_cast<unsigned>(sample) * 2654435761u >> 21);
+  return static_cast<int>(static_cast<unsigned>(sample) * 2654435761u >> (32 - kLog2Slots));
 }
 __device__ __forceinline__ int find_slot(const int* slots, int sample) {
   int slot = slot_of(sample);
@@ -74,14 +74,17 @@ __device__ __forceinline__ double square_error(index_t d, double norm, double sq
 }
 
 // listed[r, e] = the doubled rank of entry e of row r of the stripe, samples[r] or first + r, from
-// products[r, j] = -2 x_i.x_j. A block per row, 1,024 entries at a time: steps[q] counts those that
+// products[r, j] = -2 x_i.x_j. A block per row, 2,048 entries at a time: steps[q] counts those that
 // come before query q and not before q - 1, ties at the first and after the last of equal ones.
-extern "C" __global__ void __launch_bounds__(256)
+// Bytes of shared memory: 16 for each entry at a time, 16 for their table of twice as many.
+extern "C" __global__ void __launch_bounds__(256, 3)
     rank_listed(const double* products, const void* X, index_t n, index_t d, index_t is_double,
                 const double* norms, const index_t* samples, index_t first, const index_t* told,
                 index_t n_lists, index_t k, int* listed) {
-  __shared__ double keys[kQueries];
-  __shared__ int queries[kQueries], steps[kQueries + 1], slots[kSlots], places[kSlots];
+  CONSILIENCE_DYNAMIC_SHARED(room);
+  auto* keys = reinterpret_cast<double*>(room);
+  auto* queries = reinterpret_cast<int*>(keys + kQueries);
+  int *steps = queries + kQueries, *slots = steps + kQueries, *places = slots + kSlots;
   __shared__ int n_found, scratch[256 / kWarp];
   const Lists lists = {told, n_lists, k};
   const index_t r = blockIdx.x, i = samples ? samples[first + r] : first + r;
@@ -92,8 +95,8 @@ extern "C" __global__ void __launch_bounds__(256)
     const int stop = min(start + kQueries, lists.total());
     __syncthreads();
     for (int t = thread; t < kSlots; t += n_threads) slots[t] = -1;
-    for (int t = thread; t <= kQueries; t += n_threads) steps[t] = 0;
     for (int t = thread; t < kQueries; t += n_threads) {
+      steps[t] = 0;
       keys[t] = infinity();
       queries[t] = static_cast<int>(n);
     }
@@ -131,8 +134,8 @@ extern "C" __global__ void __launch_bounds__(256)
       bool open = false, asks = false;
       if (before) {
         low = count_below(keys, count, square - error);
-        high = count_up_to(keys, count, square + error);
-        open = low != high;
+        open = low < count && keys[low] <= square + error;
+        high = low;
         if (open) {
           const int slot = find_slot(slots, static_cast<int>(j));
           asks = slots[slot] == -1;
@@ -145,10 +148,8 @@ extern "C" __global__ void __launch_bounds__(256)
         low = count_below(keys, count, key);
         high = count_up_to(keys, count, key);
       }
-      if (before) {
-        atomicAdd(&steps[low], 1);
-        atomicAdd(&steps[high], 1);
-      }
+      if (before && low < count) atomicAdd(&steps[low], 1);
+      if (before && high < count) atomicAdd(&steps[high], 1);
     }
     __syncthreads();
 
@@ -209,8 +210,7 @@ extern "C" __global__ void __launch_bounds__(kClassThreads)
   CONSILIENCE_DYNAMIC_SHARED(room);
   auto* splitters = reinterpret_cast<double*>(room);
   auto* places = reinterpret_cast<int*>(splitters + kSplitters);
-  int* counts = places + kSplitters;
-  auto* means = reinterpret_cast<float*>(counts);
+  int* counts = places + kSplitters;  // and then doubled mean ranks
   __shared__ double lowest[kClassThreads / kWarp], highest[kClassThreads / kWarp];
   __shared__ int scratch[kClassThreads / kWarp];
   const index_t i = first + blockIdx.x;
@@ -262,13 +262,12 @@ extern "C" __global__ void __launch_bounds__(kClassThreads)
   int before = block_prefix(sum, scratch, &all);
   for (int u = 0; u < kClassesEach; ++u) {
     const int count = counts[thread * kClassesEach + u];
-    means[thread * kClassesEach + u] =
-        static_cast<float>(before) + 0.5f * static_cast<float>(count + 1);
+    counts[thread * kClassesEach + u] = 2 * before + count + 1;
     before += count;
   }
   __syncthreads();
   for (index_t j = thread; j < n; j += kClassThreads) {
-    out[j] = j == i ? 0.0f : means[static_cast<int>(out[j])];
+    out[j] = j == i ? 0.0f : 0.5f * static_cast<float>(counts[static_cast<int>(out[j])]);
   }
 }
 

@@ -183,18 +183,19 @@ def test_float32_tiles_are_close_to_float64_ones(rng, function):
 
 
 def test_rows_far_out_and_rows_close_together(ops, rng):
-    # About the mean, or without differences, the others' distances would have no digits left.
-    X = np.vstack([rng.standard_normal((50, 3)), 1.0 + 1e-7 * rng.standard_normal((40, 3))])
-    X[7] += 1e9
-    channels = [Channel(X), Channel(X, "rbf", 0.5), Channel(rng.standard_normal((90, 2)))]
+    # Products alone leave no digits of the distances of those close together.
+    X = np.vstack([rng.standard_normal((50, 3)), 4.0 + 1e-7 * rng.standard_normal((40, 3))])
+    far = X.copy()
+    far[7] += 1e9
+    channels = [Channel(X), Channel(far, "rbf", 0.5), Channel(rng.standard_normal((90, 2)))]
     table = ops.pair_terms(channels)
     matrices = [dense(channel) for channel in channels]
     for c, A in enumerate(matrices):
-        assert_allclose(
-            table.pair(c, c).without_offsets().rows_a, A.sum(axis=1), rtol=1e-11, atol=1e-12
-        )
-    B, C = matrices[1:]
-    assert_allclose(table.pair(1, 2).without_offsets().ab, (B * C).sum(), rtol=1e-11)
+        sums = table.pair(c, c).without_offsets()
+        assert_allclose(sums.rows_a, A.sum(axis=1), rtol=1e-11, atol=1e-12)
+    for a, b in ((0, 1), (1, 2)):
+        sums = table.pair(a, b).without_offsets()
+        assert_allclose(sums.ab, (matrices[a] * matrices[b]).sum(), rtol=1e-11)
 
 
 @pytest.mark.parametrize("double_tiles", [False, True])

@@ -134,7 +134,7 @@ def test_ranks_of_hard_sets_on_a_gpu(name, exact_samples, rng):
 def test_more_entries_than_a_gpu_looks_up_at_a_time(rng):
     X = rng.integers(0, 9, (300, 2)).astype(np.float32)
     X[5] += 1e6
-    sources = [graph_of(rng, 300, k) for k in (270, 299, 280, 265)]
+    sources = [graph_of(rng, 300, k) for k in (270, 299, 280, 265, 266, 267, 268, 269, 299)]
     ks, rows = [1, 100, 264], np.array([299, 5, 17, 0, 150])
     seen = [Graph(graph.indices[rows], graph.distances[rows]) for graph in sources]
     found = on_gpu(X, seen, ks, exact_samples=0, rows_at_a_time=2, rows=rows)

@@ -96,8 +96,9 @@ def homeward(where: Place) -> str:
 def on_device(arrays: Sequence[Any], device: str) -> list[Any]:
     """Return arrays that passed the gate as `device` wants them: only "cuda" moves any.
 
-    As CuPy arrays if CuPy can run here, else as torch tensors if torch has CUDA. If neither can,
-    NumPy arrays stay as they are, for a backend that uploads them itself.
+    As CuPy arrays if CuPy can run here, else as torch tensors if torch has CUDA. NumPy arrays stay
+    as they are if neither can, or if together they would fill more than half of what is free: the
+    backend then brings over what an op wants, moments a block of rows at a time.
     """
     if device != "cuda":
         return list(arrays)
@@ -112,6 +113,9 @@ def on_device(arrays: Sequence[Any], device: str) -> list[Any]:
                 f"{cupy_missing()}; torch: {torch_missing()}; bring all home with "
                 f"{homeward(target)}"
             )
+        return list(arrays)
+    coming = sum(a.nbytes for a, where in zip(arrays, places, strict=True) if where.kind == "host")
+    if not there and coming > _free_bytes(library, target.number) // 2:
         return list(arrays)
     return [
         _upload(array, library, target.number) if where.kind == "host" else array
@@ -128,6 +132,16 @@ def _library(there: Sequence[Place]) -> str | None:
         if missing() is None:
             return name
     return None
+
+
+def _free_bytes(library: str, index: int) -> int:
+    if library == "cupy":
+        import cupy
+
+        return int(cupy.cuda.Device(index).mem_info[0])
+    import torch
+
+    return int(torch.cuda.mem_get_info(index)[0])
 
 
 def _upload(array: Any, library: str, index: int) -> Any:

@@ -85,6 +85,11 @@ class CudaBackend:
     def name(self) -> str:
         return self.device.name
 
+    @property
+    def n_threads(self) -> int:
+        """Return how many threads work on the host."""
+        return self.host.n_threads
+
     def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
         return knn_exact.knn_exact(
             self.device,

@@ -15,7 +15,6 @@ import numpy as np
 
 from consilience.backends.cuda._device import Buffer, Device
 from consilience.backends.cuda._squares import (
-    MOST_ROWS,
     THREADS,
     WARPS,
     CenteredRows,
@@ -27,6 +26,8 @@ from consilience.backends.cuda._squares import (
 from consilience.terms import Floats, Indices
 
 SIDE = 4
+# Enough for cuBLAS; a row of all sets at a time is what should stay in cache.
+MOST_ROWS = 1024
 
 
 @dataclass(frozen=True)

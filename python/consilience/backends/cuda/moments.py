@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -14,8 +15,10 @@ from consilience.terms import Floats, Moments
 
 # Rows of a product: enough to hide what starting one costs, few enough to stream from the host.
 FEWEST_ROWS, MOST_ROWS = 4096, 65_536
-# Host rows further than this from their sample's mean are as well about another shift.
+# Rows of a sample about whose mean those on the host are taken.
 SAMPLED_ROWS = 4096
+# cuBLAS makes blocks of 128 x 128 about; with too few for the multiprocessors, rows are split.
+BLOCK, ENOUGH_BLOCKS, FEWEST_SPLIT = 128, 528, 2048
 
 
 def moments(
@@ -25,10 +28,8 @@ def moments(
 
     Sets on the host are brought over a block of rows at a time: they may be larger than the GPU.
     """
-    n = sets[0].shape[0]
-    widths = [X.shape[1] + 2 for X in sets]
-    for batch in _batches(widths, pairs, n, max_memory):
-        yield from _of_batch(device, sets, widths, batch, max_memory)
+    for batch in _batches([X.shape[1] for X in sets], pairs, len(sets[0]), max_memory):
+        yield from _Batch.of(device, sets, batch, max_memory).moments()
 
 
 def _batches(
@@ -41,8 +42,7 @@ def _batches(
             yield batch
             batch = []
         batch.append(pair)
-        used = sum(widths[m] for m in set(pair))
-        needed = _result_bytes(widths, [pair]) + 16 * used * min(n, FEWEST_ROWS)
+        needed = _result_bytes(widths, [pair]) + _row_bytes(widths, [pair]) * min(n, FEWEST_ROWS)
         if needed > max_memory:
             raise MemoryError(
                 f"moments needs {needed / 2**20:.0f} MiB of the GPU at least, and may use "
@@ -52,92 +52,168 @@ def _batches(
 
 
 def _result_bytes(widths: Sequence[int], pairs: Sequence[tuple[int, int]]) -> int:
-    """Return the bytes of the products of the pairs, runs being as long as those asked for."""
-    return 8 * sum(widths[a] * widths[b] for a, b in {(min(p), max(p)) for p in pairs})
+    """Return the bytes of what is summed up, runs being as long as those asked for."""
+    distinct = {(min(pair), max(pair)) for pair in pairs}
+    used = {m for pair in pairs for m in pair}
+    parts = sum(
+        _splits(widths[a], widths[b], FEWEST_ROWS) * widths[a] * widths[b] for a, b in distinct
+    )
+    ends = 2 * len(used)
+    return 8 * (parts + (sum(widths[m] for m in used) + ends) * ends)
 
 
-def _of_batch(
-    device: Device,
-    sets: Sequence[Any],
-    widths: Sequence[int],
-    pairs: Sequence[tuple[int, int]],
-    max_memory: int,
-) -> Iterator[Moments]:
-    used = sorted({m for pair in pairs for m in pair})
-    starts = dict(zip(used, accumulate((widths[m] for m in used), initial=0), strict=False))
-    width = sum(widths[m] for m in used)
-    n = sets[0].shape[0]
-    left = max_memory - _result_bytes(widths, pairs)
-    # Rows of all sets, and once more as a host's are on their way.
-    height = max(1, min(n, MOST_ROWS, max(FEWEST_ROWS, left // (16 * width))))
-    shifts = {m: _shift(device, sets[m]) for m in used}
-    on_device = {m: device.from_host(shifts[m]) for m in used}
-    runs = _runs(used, {(min(pair), max(pair)) for pair in pairs})
-    sums = {
-        run: device.zeros((widths[run[0]], sum(widths[b] for b in run[1])), np.float64)
-        for run in runs
-    }
-    Z = device.empty((height, width), np.float64)
-    for first in range(0, n, height):
-        count = min(height, n - first)
-        for m in used:
-            X = _rows(device, sets[m], first, first + count)
-            device.launch(
-                "augment_rows",
-                -(-count // WARPS),
-                256,
-                X,
-                count,
-                X.shape[1],
-                is_double(X),
-                on_device[m],
-                width,
-                starts[m],
-                Z,
-            )
-        for (a, others), total in sums.items():
-            device.gemm(
-                Z.at(starts[a]),
-                Z.at(starts[others[0]]),
-                total.pointer,
-                m=widths[a],
-                n=total.shape[1],
-                k=count,
+def _row_bytes(widths: Sequence[int], pairs: Sequence[tuple[int, int]]) -> int:
+    """Return the bytes of a row of all sets, and once more as a host's are on their way."""
+    return 16 * sum(widths[m] + 2 for m in {m for pair in pairs for m in pair})
+
+
+def _splits(m: int, n: int, rows: int) -> int:
+    """Return into how many parts rows are split so that all multiprocessors have work."""
+    blocks = -(-m // BLOCK) * -(-n // BLOCK)
+    return max(1, min(ENOUGH_BLOCKS // blocks, rows // FEWEST_SPLIT))
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Some pairs at a time: Z = [u of all sets | |u|^2 and 1 of each], a block of rows at a time.
+
+    With the ends apart, products have the sizes of the sets, which cuBLAS likes better.
+
+    starts : where the features of each set in use begin;  ends : where its |u|^2 is
+    """
+
+    device: Device
+    sets: Sequence[Any]
+    pairs: Sequence[tuple[int, int]]
+    height: int
+    starts: dict[int, int]
+    ends: dict[int, int]
+
+    @classmethod
+    def of(
+        cls, device: Device, sets: Sequence[Any], pairs: Sequence[tuple[int, int]], max_memory: int
+    ) -> _Batch:
+        widths = [X.shape[1] for X in sets]
+        used = sorted({m for pair in pairs for m in pair})
+        starts = dict(zip(used, accumulate((widths[m] for m in used), initial=0), strict=False))
+        features = sum(widths[m] for m in used)
+        ends = {m: features + 2 * at for at, m in enumerate(used)}
+        left = max_memory - _result_bytes(widths, pairs)
+        height = max(FEWEST_ROWS, min(MOST_ROWS, left // _row_bytes(widths, pairs)))
+        return cls(device, sets, pairs, min(len(sets[0]), height), starts, ends)
+
+    @property
+    def features(self) -> int:
+        return min(self.ends.values())
+
+    @property
+    def width(self) -> int:
+        return max(self.ends.values()) + 2
+
+    def moments(self) -> Iterator[Moments]:
+        device, width, features = self.device, self.width, self.features
+        shifts = {m: _shift(device, self.sets[m]) for m in self.starts}
+        on_device = {m: device.from_host(shift) for m, shift in shifts.items()}
+        sums = {run: self._parts(*run) for run in self._runs()}
+        with_ends = device.zeros((width, width - features), np.float64)
+        Z = device.empty((self.height, width), np.float64)
+        n = len(self.sets[0])
+        for first in range(0, n, self.height):
+            count = min(self.height, n - first)
+            for m, shift in on_device.items():
+                self._augment(m, first, count, shift, Z)
+            for (a, others), parts in sums.items():
+                self._add(Z, self.starts[a], self.starts[others[0]], parts, count)
+            self._add(Z, 0, features, with_ends.reshaped(1, *with_ends.shape), count)
+        cross = {
+            pair: matrix for run, parts in sums.items() for pair, matrix in self._home(run, parts)
+        }
+        ends = device.to_host(with_ends)
+        for a, b in self.pairs:
+            yield Moments(self._assembled(a, b, cross, ends), shifts[a], shifts[b])
+
+    def _parts(self, a: int, others: tuple[int, ...]) -> Buffer:
+        """Return zeros to add the products of a with others to, once for each part of the rows."""
+        across = sum(self.sets[b].shape[1] for b in others)
+        m = self.sets[a].shape[1]
+        return self.device.zeros((_splits(m, across, self.height), m, across), np.float64)
+
+    def _augment(self, m: int, first: int, count: int, shift: Buffer, Z: Buffer) -> None:
+        X = _rows(self.device, self.sets[m], first, first + count)
+        n_blocks, d = -(-count // WARPS), X.shape[1]
+        where = (self.width, self.starts[m], self.ends[m])
+        self.device.launch(
+            "augment_rows", n_blocks, 256, X, count, d, is_double(X), shift, *where, Z
+        )
+
+    def _add(self, Z: Buffer, left: int, right: int, parts: Buffer, count: int) -> None:
+        """Add the product of columns of Z to each part, and what rows are left over to the first."""
+        n_parts, m, n = parts.shape
+        each = count // n_parts
+        pieces = [(0, each, n_parts), (each * n_parts, count - each * n_parts, 1)]
+        for first, k, batch in pieces:
+            if k == 0:
+                continue
+            self.device.gemm(
+                Z.at(first * self.width + left),
+                Z.at(first * self.width + right),
+                parts.pointer,
+                m=m,
+                n=n,
+                k=k,
                 transpose_a=True,
-                lda=width,
-                ldb=width,
-                ldc=total.shape[1],
+                lda=self.width,
+                ldb=self.width,
+                ldc=n,
                 beta=1.0,
+                batch=batch,
+                strides=(k * self.width, k * self.width, m * n),
             )
-    at_home: dict[tuple[int, int], Floats] = {}
-    for (a, others), total in sums.items():
-        matrix = device.to_host(total)
-        ends = accumulate(widths[b] for b in others)
-        for b, end in zip(others, ends, strict=True):
-            at_home[a, b] = matrix[:, end - widths[b] : end]
-    for a, b in pairs:
-        matrix = at_home[a, b] if a <= b else at_home[b, a].T
+
+    def _home(
+        self, run: tuple[int, tuple[int, ...]], parts: Buffer
+    ) -> Iterator[tuple[tuple[int, int], Floats]]:
+        a, others = run
+        n_parts, m, n = parts.shape
+        total = self.device.zeros((m, n), np.float64)
+        grid = -(-m * n // 256)
+        self.device.launch("add_parts", grid, 256, parts, n_parts, m * n, total, 0)
+        matrix = self.device.to_host(total)
+        stop = 0
+        for b in others:
+            start, stop = stop, stop + self.sets[b].shape[1]
+            yield (a, b), matrix[:, start:stop]
+
+    def _assembled(
+        self, a: int, b: int, cross: dict[tuple[int, int], Floats], ends: Floats
+    ) -> Floats:
+        """Return the augmented moment of a and b."""
+        d_a, d_b = (self.sets[m].shape[1] for m in (a, b))
+        of_a, of_b = (slice(self.ends[m] - self.features, None) for m in (a, b))
+        matrix = np.empty((d_a + 2, d_b + 2))
+        matrix[:d_a, :d_b] = cross[a, b] if a <= b else cross[b, a].T
+        matrix[:d_a, d_b:] = ends[self.starts[a] : self.starts[a] + d_a, of_b][:, :2]
+        matrix[d_a:, :d_b] = ends[self.starts[b] : self.starts[b] + d_b, of_a][:, :2].T
+        matrix[d_a:, d_b:] = ends[self.ends[a] : self.ends[a] + 2, of_b][:, :2]
         if a == b:  # exactly symmetric, which products need not be
             matrix = (matrix + matrix.T) / 2.0
-        yield Moments(np.ascontiguousarray(matrix), shifts[a], shifts[b])
+        return matrix
 
-
-def _runs(
-    used: Sequence[int], pairs: set[tuple[int, int]]
-) -> list[tuple[int, tuple[int, ...]]]:
-    """Return (a, others): neighbours among the sets in use that a is to be multiplied with."""
-    runs = []
-    for a in used:
-        run: list[int] = []
-        for b in used:
-            if (a, b) in pairs:
-                run.append(b)
-            elif run:
+    def _runs(self) -> list[tuple[int, tuple[int, ...]]]:
+        """Return (a, others): sets beside each other that a is to be multiplied with."""
+        wanted = {(min(pair), max(pair)) for pair in self.pairs}
+        runs = []
+        for a in self.starts:
+            run: list[int] = []
+            for b in self.starts:
+                if (a, b) in wanted:
+                    run.append(b)
+                elif run:
+                    runs.append((a, tuple(run)))
+                    run = []
+            if run:
                 runs.append((a, tuple(run)))
-                run = []
-        if run:
-            runs.append((a, tuple(run)))
-    return runs
+        return runs
 
 
 def _shift(device: Device, X: Any) -> Floats:

@@ -16,7 +16,6 @@ from consilience.backends._offsets import channel_values
 from consilience.backends.base import Channel, PairTable
 from consilience.backends.cuda._device import Buffer, Device
 from consilience.backends.cuda._squares import (
-    MOST_ROWS,
     THREADS,
     WARPS,
     CenteredRows,
@@ -30,6 +29,7 @@ from consilience.terms import Floats
 FUNCTIONS = {"distance": 0, "squared": 1, "rbf": 2}
 USUAL_COLUMNS = 64
 ROWS_PER_BLOCK = 32
+MOST_ROWS = 2048  # of a stripe, enough for cuBLAS
 # Long enough for a product to be as fast as memory, short enough for every multiprocessor to have
 # one.
 SEGMENT, MOST_SEGMENTS = 16_384, 512
@@ -109,7 +109,7 @@ def _stripes(n: int, n_channels: int, room: int) -> Iterator[Stripe]:
     first = 0
     while first < n:
         width = n - first
-        height = min(width, MOST_ROWS * ROWS_PER_BLOCK, max(256, width // 4))
+        height = min(width, MOST_ROWS, max(256, width // 4))
         while height > 1 and Stripe(first, height, width).nbytes(n_channels) > room:
             height = max(1, height - max(1, height // 16))
         if height > ROWS_PER_BLOCK:

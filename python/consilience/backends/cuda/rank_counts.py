@@ -27,7 +27,10 @@ from consilience.terms import Floats, Graph, Indices, RankTerms
 
 # As many as a block sorts in 48 KiB of shared memory; the same on the CPU.
 EXACT_SAMPLES = 2048
+QUERIES = 2048
 SPLITTERS, CLASSES, CLASS_THREADS = 1024, 33 * 512, 512
+# A tile this large keeps cuBLAS busy.
+TILE_BYTES = 1 << 30
 QUERIES_PER_BLOCK = 8
 KEYS_PER_WARP = 4
 
@@ -56,7 +59,8 @@ def rank_counts(
         raise ValueError(f"`sources` must have {n_rows} lists each")
     fixed, per_row = needed_bytes(X, sources, ks, sample, exact_samples)
     require_memory("rank_counts", fixed + per_row, max_memory)
-    height = min(n_rows, (max_memory - fixed) // per_row, MOST_ROWS)
+    room = min(max_memory - fixed, TILE_BYTES)
+    height = min(n_rows, max(1, room // per_row), MOST_ROWS)
 
     way = _way(n, exact_samples)
     lists = _Lists(device, residents, sources, ks, n, height)
@@ -220,6 +224,7 @@ class _Tiles:
             lists.count,
             lists.k,
             lists.entries,
+            shared=32 * QUERIES,
         )
         if self._whole:
             self._device.launch(
