@@ -130,6 +130,10 @@ class CupyDevice:
         """Return which GPU it is."""
         return self._spot.gpu
 
+    @property
+    def multiprocessors(self) -> int:
+        return int(self._cupy.cuda.Device(self.index).attributes["MultiProcessorCount"])
+
     @contextmanager
     def _here(self) -> Iterator[Any]:
         with self._cupy.cuda.Device(self.index), self._stream:
