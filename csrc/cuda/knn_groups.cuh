@@ -229,6 +229,7 @@ __device__ __forceinline__ void multiply_and_list(const Searched& of, const List
         waiting += __popc(found);
       }
       __syncwarp();
+#pragma unroll 1
       while (waiting >= kWarp) {
         waiting -= kWarp;
         judge_hits(of, lists, hits + waiting, kWarp);

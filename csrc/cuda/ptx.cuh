@@ -123,8 +123,12 @@ __device__ __forceinline__ void group_commit() {
 }
 // Waits until at most kPending of the committed products are under way.
 template <int kPending>
-__device__ __forceinline__ void group_wait(float (&)[128]) {
+__device__ __forceinline__ void group_wait(float (&c)[128]) {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
+  if (kPending == 0) {
+#pragma unroll
+    for (int t = 0; t < 128; ++t) asm volatile("" : "+f"(c[t])::"memory");  // not read before
+  }
 }
 
 // Of a matrix in a brick (halves.cuh): pieces exchanged over 128 bytes, eight rows in 1024 bytes.
