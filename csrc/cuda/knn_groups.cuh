@@ -1,6 +1,7 @@
 // The sweep of knn_exact.cuh by warpgroups (sm_90a): a block a multiprocessor takes one tile after
-// another. One thread brings bricks, also those of the next tile; two warpgroups multiply them, each
-// half of a tile, and while one lists candidates the other has the tensor cores.
+// another. One thread brings bricks, also those of the next tile. Two warpgroups multiply them, each
+// half of a tile, and while one looks for near pairs the other has the tensor cores. Three warps
+// judge and list what is found, so that nobody waits for the lists' memory.
 #pragma once
 
 #include "halves.cuh"
@@ -10,16 +11,12 @@ constexpr int kGroupRows = 128, kGroupColumns = 256;  // of a tile
 constexpr int kGroupStages = 4;                       // chunks on their way
 constexpr int kStageBricks = 3;                       // one of rows, two of columns
 constexpr int kMultiplying = 256;                     // threads, two warpgroups
-constexpr int kSweepThreads = kMultiplying + 128;      // a third group, of which one thread works
+constexpr int kSweepThreads = kMultiplying + 128;
+constexpr int kMultiplyingWarps = kMultiplying / kWarp;
+constexpr int kListingWarps = 3;
 constexpr int kPairs = kGroupColumns / 2;
-constexpr int kQueue = 160;  // found by a warp: less than 32 that wait and 128 of one step
-
-// A pair that may be near enough; the sum of its products.
-struct __align__(16) Hit {
-  int row, column;
-  float value;
-  int unused;
-};
+constexpr int kQueue = 256;  // pairs that a warp found and that are not yet judged
+constexpr int kStep = 4 * kWarp;  // the most that it finds before it makes room
 
 // -offset and reach of two columns, which are compared with what a row needs.
 struct __align__(16) ColumnPair {
@@ -31,8 +28,16 @@ struct __align__(16) Largest {
   float norm, error, offset, reach;
 };
 
+// Pairs that may be near enough and the sums of their products, as a warp finds them: those before
+// `tail` are there, those before `head` are judged.
+struct Queue {
+  int rows[kQueue], columns[kQueue];
+  float sums[kQueue];
+  int head, tail, ended;
+};
+
 struct GroupShared {
-  Hit hits[kMultiplying / kWarp][kQueue];
+  Queue queues[kMultiplyingWarps];
   ColumnPair pairs[2][kPairs];
   Largest largest[2][4];
   Phase full[kGroupStages], empty[kGroupStages];
@@ -115,16 +120,47 @@ __device__ __forceinline__ void bring(const Searched& of, unsigned short* stages
   }
 }
 
-// The last `count` hits of a warp, at most 32, are judged as csrc/cuda/knn_exact.cuh says.
-__device__ __forceinline__ void judge_hits(const Searched& of, const Lists& lists, const Hit* hits,
-                                           int count) {
-  if (lane_index() >= count) return;
-  const Hit hit = hits[lane_index()];
-  if (!of.meets(hit.row, hit.column)) return;
-  const Bounds x = of.bounds_x[hit.row], y = of.bounds_y[hit.column];
-  const float most = most_of(of.s, hit.value, x, y), value = of.s * hit.value;
-  if (most + x.reach >= y.offset) lists.add(hit.row, y.offset - value, hit.column);
-  if (of.same && most + y.reach >= x.offset) lists.add(hit.column, x.offset - value, hit.row);
+// A pair is judged as csrc/cuda/knn_exact.cuh says.
+__device__ __forceinline__ void judge_pair(const Searched& of, const Lists& lists, int i, int j,
+                                           float sum) {
+  if (!of.meets(i, j)) return;
+  const Bounds x = of.bounds_x[i], y = of.bounds_y[j];
+  const float most = most_of(of.s, sum, x, y), value = of.s * sum;
+  if (most + x.reach >= y.offset) lists.add(i, y.offset - value, j);
+  if (of.same && most + y.reach >= x.offset) lists.add(j, x.offset - value, i);
+}
+
+// One of the warps that judge what others found, 32 at a time.
+__device__ __forceinline__ void judge(const Searched& of, const Lists& lists,
+                                           GroupShared& shared, int which) {
+  constexpr int kQueues = (kMultiplyingWarps + kListingWarps - 1) / kListingWarps;
+  const int lane = lane_index();
+  int heads[kQueues] = {};
+  bool open = true;
+  for (int vain = 0; open; ++vain) {
+    if (vain > 0 && lane == 0) relax(vain);
+    open = false;
+#pragma unroll
+    for (int q = 0; q < kQueues; ++q) {
+      const int warp = which + q * kListingWarps;
+      if (warp >= kMultiplyingWarps) continue;
+      Queue& queue = shared.queues[warp];
+      // In this order: what was found before the end is seen.
+      const bool ended = __shfl_sync(kAllLanes, observe(queue.ended), 0) != 0;
+      const int left = __shfl_sync(kAllLanes, observe(queue.tail), 0) - heads[q];
+      const int count = min(left, kWarp);
+      if (!ended || left > count) open = true;
+      if (count == 0 || (count < kWarp && !ended)) continue;
+      if (lane < count) {
+        const int at = (heads[q] + lane) % kQueue;
+        judge_pair(of, lists, queue.rows[at], queue.columns[at], queue.sums[at]);
+      }
+      heads[q] += count;
+      __syncwarp();
+      if (lane == 0) publish(queue.head, heads[q]);
+      vain = -1;
+    }
+  }
 }
 
 // What a row needs of s h_i.h_j less the offset of a column to list it, and with the reach of a
@@ -141,15 +177,24 @@ __device__ __forceinline__ Needs needs_of(const Bounds& x, const Largest& y, flo
   return {-(x.reach + error) - lost, same ? x.offset - error - lost_y : infinity_float()};
 }
 
+// Returns where the queue begins, once a step of a warp fits behind `tail`.
+__device__ __forceinline__ int wait_for_room(Queue& queue, int tail) {
+  for (int vain = 0;; ++vain) {
+    const int head = __shfl_sync(kAllLanes, observe(queue.head), 0);
+    if (tail + kStep - head <= kQueue) return head;
+    if (lane_index() == 0) relax(vain);
+  }
+}
+
 // One warpgroup's half of all tiles.
-__device__ __forceinline__ void multiply_and_list(const Searched& of, const Lists& lists,
-                                                  const unsigned short* stages,
-                                                  GroupShared& shared) {
+__device__ __forceinline__ void multiply_tiles(const Searched& of, const unsigned short* stages,
+                                               GroupShared& shared) {
   const int group = warp_index() / 4, lane = lane_index(), member = threadIdx.x % 128;
   const int n_chunks = static_cast<int>(of.chunks);
   const Bounds nobody = {0.0f, 0.0f, infinity_float(), -infinity_float()};
-  Hit* hits = shared.hits[warp_index()];
-  int waiting = 0;
+  Queue& queue = shared.queues[warp_index()];
+  int head = 0, tail = 0;
+  const unsigned before = (1u << lane) - 1u;  // the lanes
   Ring at;
   for (Walk walk = walk_of(of); walk.settle(); walk.inside += gridDim.x) {
     const index_t row = walk.row() + group * 64 + warp_index() % 4 * 16 + lane / 4;
@@ -207,6 +252,8 @@ __device__ __forceinline__ void multiply_and_list(const Searched& of, const List
     }
     const Needs needs[2] = {needs_of(x[0], most, of.s, of.same),
                             needs_of(x[1], most, of.s, of.same)};
+    const int first_row = static_cast<int>(row);
+    const int first_column = static_cast<int>(walk.column()) + lane % 4 * 2;
 #pragma unroll
     for (int j = 0; j < kGroupColumns / 8; ++j) {
       const ColumnPair pair = shared.pairs[group][4 * j + lane % 4];
@@ -218,26 +265,23 @@ __device__ __forceinline__ void multiply_and_list(const Searched& of, const List
                   fmaf(of.s, value, pair.reach[e % 2]) >= needs[e / 2].to_be_listed;
       }
       if (!__any_sync(kAllLanes, near[0] || near[1] || near[2] || near[3])) continue;
+      if (tail + kStep - head > kQueue) head = wait_for_room(queue, tail);
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
         const unsigned found = __ballot_sync(kAllLanes, near[e]);
         if (near[e]) {
-          hits[waiting + __popc(found & ((1u << lane) - 1u))] = {
-              static_cast<int>(row) + e / 2 * 8,
-              static_cast<int>(walk.column()) + 8 * j + lane % 4 * 2 + e % 2, sums[4 * j + e], 0};
+          const int at = (tail + __popc(found & before)) % kQueue;
+          queue.rows[at] = first_row + e / 2 * 8;
+          queue.columns[at] = first_column + 8 * j + e % 2;
+          queue.sums[at] = sums[4 * j + e];
         }
-        waiting += __popc(found);
+        tail += __popc(found);
       }
       __syncwarp();
-#pragma unroll 1
-      while (waiting >= kWarp) {
-        waiting -= kWarp;
-        judge_hits(of, lists, hits + waiting, kWarp);
-        __syncwarp();
-      }
+      if (lane == 0) publish(queue.tail, tail);
     }
   }
-  judge_hits(of, lists, hits, waiting);
+  if (lane == 0) publish(queue.ended, 1);
 }
 
 // Candidates of all rows X among the rows Y.
@@ -248,16 +292,25 @@ __device__ __forceinline__ void sweep_by_groups(const Searched& of, const Lists&
   if (threadIdx.x == 0) {
     for (int stage = 0; stage < kGroupStages; ++stage) {
       phase_start(shared.full[stage], 1);
-      phase_start(shared.empty[stage], kMultiplying / kWarp);
+      phase_start(shared.empty[stage], kMultiplyingWarps);
     }
     phase_fence();
   }
+  if (threadIdx.x < kMultiplyingWarps) {
+    Queue& queue = shared.queues[threadIdx.x];
+    queue.head = queue.tail = queue.ended = 0;
+  }
   __syncthreads();
   if (threadIdx.x < kMultiplying) {
-    more_registers<232>();
-    multiply_and_list(of, lists, stages, shared);
+    more_registers<224>();
+    multiply_tiles(of, stages, shared);
   } else {
-    fewer_registers<40>();
-    if (threadIdx.x == kMultiplying) bring(of, stages, shared);
+    fewer_registers<56>();
+    const int which = warp_index() - kMultiplyingWarps;
+    if (which < kListingWarps) {
+      judge(of, lists, shared, which);
+    } else if (lane_index() == 0) {
+      bring(of, stages, shared);
+    }
   }
 }

@@ -92,6 +92,22 @@ __device__ __forceinline__ void phase_wait(Phase& phase, unsigned parity) {
         : "memory");
   }
 }
+// Who observes what was published sees what was written before.
+__device__ __forceinline__ void publish(int& shared, int value) {
+  asm volatile("st.release.cta.shared::cta.u32 [%0], %1;" ::"r"(address_of(&shared)), "r"(value)
+               : "memory");
+}
+__device__ __forceinline__ int observe(const int& shared) {
+  int value;
+  asm volatile("ld.acquire.cta.shared::cta.u32 %0, [%1];"
+               : "=r"(value)
+               : "r"(address_of(&shared))
+               : "memory");
+  return value;
+}
+// Before one looks again, having looked in vain so often.
+__device__ __forceinline__ void relax(int) { asm volatile("nanosleep.u32 100;"); }
+
 // Bytes from global to shared memory in the background, a multiple of 16, counted by a phase.
 __device__ __forceinline__ void copy_bulk(void* shared, const void* global, int bytes,
                                           Phase& phase) {

@@ -62,6 +62,12 @@ void wait_block();
 // `threads` of the block wait for each other at its barrier `which`.
 void wait_some(unsigned which, unsigned threads);
 
+// Lets the others run; `idle` if nothing was done since the last time.
+inline void rest(bool idle) {
+  current().idle = idle;
+  current().fiber.leave();
+  current().idle = false;
+}
 // Lets the others run until `done()`.
 template <class Done>
 void wait_until(Done done) {

@@ -87,6 +87,9 @@ inline void phase_expect(Phase& phase, int bytes) {
 inline void phase_wait(Phase& phase, unsigned parity) {
   emulated::wait_until([&] { return phase.turn != parity; });
 }
+inline void publish(int& shared, int value) { shared = value; }
+inline int observe(const int& shared) { return shared; }
+inline void relax(int vain) { emulated::rest(vain > 1); }
 inline void copy_bulk(void* shared, const void* global, int bytes, Phase& phase) {
   std::memcpy(shared, global, static_cast<std::size_t>(bytes));
   phase.bytes -= bytes;
