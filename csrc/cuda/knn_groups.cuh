@@ -152,7 +152,7 @@ __device__ __forceinline__ void judge(const Searched& of, const Lists& lists,
       if (!ended || left > count) open = true;
       if (count == 0 || (count < kWarp && !ended)) continue;
       if (lane < count) {
-        const int at = (heads[q] + lane) % kQueue;
+        const unsigned at = (heads[q] + lane) % static_cast<unsigned>(kQueue);
         judge_pair(of, lists, queue.rows[at], queue.columns[at], queue.sums[at]);
       }
       heads[q] += count;
@@ -179,6 +179,8 @@ __device__ __forceinline__ Needs needs_of(const Bounds& x, const Largest& y, flo
 
 // Returns where the queue begins, once a step of a warp fits behind `tail`.
 __device__ __forceinline__ int wait_for_room(Queue& queue, int tail) {
+  __syncwarp();
+  if (lane_index() == 0) publish(queue.tail, tail);
   for (int vain = 0;; ++vain) {
     const int head = __shfl_sync(kAllLanes, observe(queue.head), 0);
     if (tail + kStep - head <= kQueue) return head;
@@ -270,16 +272,16 @@ __device__ __forceinline__ void multiply_tiles(const Searched& of, const unsigne
       for (int e = 0; e < 4; ++e) {
         const unsigned found = __ballot_sync(kAllLanes, near[e]);
         if (near[e]) {
-          const int at = (tail + __popc(found & before)) % kQueue;
+          const unsigned at = (tail + __popc(found & before)) % static_cast<unsigned>(kQueue);
           queue.rows[at] = first_row + e / 2 * 8;
           queue.columns[at] = first_column + 8 * j + e % 2;
           queue.sums[at] = sums[4 * j + e];
         }
         tail += __popc(found);
       }
-      __syncwarp();
-      if (lane == 0) publish(queue.tail, tail);
     }
+    __syncwarp();
+    if (lane == 0) publish(queue.tail, tail);
   }
   if (lane == 0) publish(queue.ended, 1);
 }
