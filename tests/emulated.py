@@ -15,7 +15,6 @@ except ImportError:
     _emulated = None
 
 
-
 def _buffer(array):
     return Buffer(array.ctypes.data, array.shape, array.dtype, array)
 
@@ -84,7 +83,7 @@ class EmulatedDevice:
 
 
 def emulated(*, warpgroups=True, **options):
-    """Return the CUDA backend on the emulator, which has the instructions of Hopper or lacks them."""
+    """Return the CUDA backend on the emulator, with the instructions of Hopper or without."""
     if _emulated is None:
         pytest.skip("built without the emulator (CONSILIENCE_EMULATOR=ON)")
     settings = {"host": native(n_threads=2), "max_memory": 1 << 28, **options}

@@ -19,8 +19,8 @@ __device__ __forceinline__ int in_brick(int row, int piece) {
 // `chunks` bricks hold the features of a row.
 __device__ __forceinline__ index_t half_at(index_t row, index_t feature, index_t chunks) {
   const index_t brick = row / kBrickRows * chunks + feature / kBrickFeatures;
-  const int within = in_brick(static_cast<int>(row % kBrickRows),
-                              static_cast<int>(feature % kBrickFeatures) / 8);
+  const int within =
+      in_brick(static_cast<int>(row % kBrickRows), static_cast<int>(feature % kBrickFeatures) / 8);
   return brick * kBrick + within + feature % 8;
 }
 

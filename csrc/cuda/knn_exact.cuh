@@ -1,5 +1,6 @@
 // The k nearest rows. Products of rows rounded to halves leave few candidates a row, inside a bound
-// that is proven; differences in float64 judge those. CPU twin: cpu/knn_exact.cpp, cpu/candidates.hpp.
+// that is proven; differences in float64 judge those. CPU twin: cpu/knn_exact.cpp,
+// cpu/candidates.hpp.
 //
 // With u = scale (x - mean), a pair's key is, up to a constant of row i,
 //   kappa_ij = beta_j - s u_i.u_j;   l2: s = 2, beta_j = |u_j|^2;   ip: s = 1, beta_j = -M.u_j, M =
@@ -36,9 +37,9 @@ __device__ __forceinline__ Tile tile_of(index_t block, index_t n_columns) {
   return {(group * kGroup + inside % kGroup) * kTileRows, inside / kGroup * kTileColumns};
 }
 
-// Products of kTileRows rows of X and kTileColumns of Y, in fragments. kTerms = 1: h.h'. kTerms = 3: rows
-// are [high | low], and low.high' + high.low' + high.high' are summed a chunk at a time, which
-// keeps the error of sums below that of the rest.
+// Products of kTileRows rows of X and kTileColumns of Y, in fragments. kTerms = 1: h.h'. kTerms =
+// 3: rows are [high | low], and low.high' + high.low' + high.high' are summed a chunk at a time,
+// which keeps the error of sums below that of the rest.
 template <int kTerms>
 struct Product {
   static constexpr int kAcross = kTileColumns / 4 / 8;  // fragments of a warp, of 16 x 8
@@ -68,7 +69,8 @@ struct Product {
   __device__ __forceinline__ void multiply(const unsigned short* stage,
                                            float (&into)[4][kAcross][4]) {
     const int lane = lane_index();
-    const int rows = warp_index() / 4 * 64, columns = kTileRows + warp_index() % 4 * (kTileColumns / 4);
+    const int rows = warp_index() / 4 * 64,
+              columns = kTileRows + warp_index() % 4 * (kTileColumns / 4);
 #pragma unroll
     for (int step = 0; step < kChunk / 16; ++step) {
       unsigned a[4][4], b[kAcross / 2][4];
@@ -137,7 +139,8 @@ struct Product {
     }
   }
 
-  // Where this thread's entries lie in the tile: entry (m, half, p, odd) is sums[m][p][2 half + odd].
+  // Where this thread's entries lie in the tile: entry (m, half, p, odd) is sums[m][p][2 half +
+  // odd].
   __device__ __forceinline__ static int row(int m, int half) {
     return warp_index() / 4 * 64 + lane_index() / 4 + 16 * m + 8 * half;
   }
@@ -203,10 +206,10 @@ __device__ __forceinline__ void sweep(const Searched& of, const Lists& lists) {
 
 extern "C" __global__ void __launch_bounds__(kWarpgroups ? kSweepThreads : 256, kWarpgroups ? 1 : 2)
     knn_sweep(const unsigned short* X, const Bounds* bounds_x, const index_t* ids, index_t n_x,
-              const unsigned short* Y, const Bounds* bounds_y, index_t n_y, index_t chunks, double s,
-              index_t same, Candidate* lists, int* counts, index_t capacity) {
-  const Searched of = {X,        bounds_x, ids,    n_x, Y, bounds_y,
-                       n_y,      chunks,   static_cast<float>(s), same != 0};
+              const unsigned short* Y, const Bounds* bounds_y, index_t n_y, index_t chunks,
+              double s, index_t same, Candidate* lists, int* counts, index_t capacity) {
+  const Searched of = {
+      X, bounds_x, ids, n_x, Y, bounds_y, n_y, chunks, static_cast<float>(s), same != 0};
   if (kWarpgroups) {
     sweep_by_groups(of, {lists, counts, capacity});
   } else {
@@ -266,8 +269,8 @@ extern "C" __global__ void __launch_bounds__(256, 2)
 
 extern "C" __global__ void __launch_bounds__(256, 1)
     knn_keys_fine(const unsigned short* X, const index_t* ids_x, index_t n_x,
-                  const unsigned short* Y, const Bounds* bounds_y, const index_t* ids_y, index_t n_y,
-                  index_t chunks, double s, float* keys) {
+                  const unsigned short* Y, const Bounds* bounds_y, const index_t* ids_y,
+                  index_t n_y, index_t chunks, double s, float* keys) {
   write_keys<3>(X, ids_x, n_x, Y, bounds_y, ids_y, n_y, chunks, static_cast<float>(s), keys);
 }
 
@@ -325,14 +328,14 @@ extern "C" __global__ void __launch_bounds__(256)
 // What became of a row.
 constexpr int kDone = 0, kTooMany = 1, kTooFew = 2;
 
-// Judges the candidates of a row each: those that can be among the k nearest in float64. A row whose
-// list ran over gets the reach that its listed ones prove; one whose reach was too short is told.
+// Judges the candidates of a row each: those that can be among the k nearest in float64. A row
+// whose list ran over gets the reach that its listed ones prove; one whose reach was too short is
+// told.
 extern "C" __global__ void __launch_bounds__(128)
     knn_finish(const void* X, index_t d, index_t is_double, index_t products, double scale,
                const index_t* ids, Bounds* bounds_x, const Bounds* bounds_y, const float* slack,
-               const double* constants, const Candidate* lists, const int* counts,
-               index_t capacity, index_t k, index_t* indices, double* distances, int* states,
-               int* judged) {
+               const double* constants, const Candidate* lists, const int* counts, index_t capacity,
+               index_t k, index_t* indices, double* distances, int* states, int* judged) {
   unsigned char* raw = dynamic_shared();
   __shared__ int bins[256];
   __shared__ unsigned found[2];
@@ -354,8 +357,8 @@ extern "C" __global__ void __launch_bounds__(128)
   for (int t = threadIdx.x; t < count; t += blockDim.x) {
     const Bounds y = bounds_y[own[t].index];
     const float error = fmaf(x.error, y.norm, x.norm * y.error);
-    upper[t] = own[t].key + 1.0001f * (error + 2.0f * slack[own[t].index]) +
-               4e-7f * fabsf(own[t].key);
+    upper[t] =
+        own[t].key + 1.0001f * (error + 2.0f * slack[own[t].index]) + 4e-7f * fabsf(own[t].key);
   }
   __syncthreads();
   const float kth =

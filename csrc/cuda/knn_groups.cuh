@@ -1,7 +1,7 @@
 // The sweep of knn_exact.cuh by warpgroups (sm_90a): a block a multiprocessor takes one tile after
-// another. One thread brings bricks, also those of the next tile. Two warpgroups multiply them, each
-// half of a tile, and while one looks for near pairs the other has the tensor cores. Three warps
-// judge and list what is found, so that nobody waits for the lists' memory.
+// another. One thread brings bricks, also those of the next tile. Two warpgroups multiply them,
+// each half of a tile, and while one looks for near pairs the other has the tensor cores. Three
+// warps judge and list what is found, so that nobody waits for the lists' memory.
 #pragma once
 
 #include "halves.cuh"
@@ -15,7 +15,7 @@ constexpr int kSweepThreads = kMultiplying + 128;
 constexpr int kMultiplyingWarps = kMultiplying / kWarp;
 constexpr int kListingWarps = 3;
 constexpr int kPairs = kGroupColumns / 2;
-constexpr int kQueue = 256;  // pairs that a warp found and that are not yet judged
+constexpr int kQueue = 256;       // pairs that a warp found and that are not yet judged
 constexpr int kStep = 4 * kWarp;  // the most that it finds before it makes room
 
 // -offset and reach of two columns, which are compared with what a row needs.
@@ -131,8 +131,8 @@ __device__ __forceinline__ void judge_pair(const Searched& of, const Lists& list
 }
 
 // One of the warps that judge what others found, 32 at a time.
-__device__ __forceinline__ void judge(const Searched& of, const Lists& lists,
-                                           GroupShared& shared, int which) {
+__device__ __forceinline__ void judge(const Searched& of, const Lists& lists, GroupShared& shared,
+                                      int which) {
   constexpr int kQueues = (kMultiplyingWarps + kListingWarps - 1) / kListingWarps;
   const int lane = lane_index();
   int heads[kQueues] = {};

@@ -112,8 +112,8 @@ __device__ __forceinline__ void relax(int) { asm volatile("nanosleep.u32 100;");
 __device__ __forceinline__ void copy_bulk(void* shared, const void* global, int bytes,
                                           Phase& phase) {
   asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
-          address_of(shared)),
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+          "r"(address_of(shared)),
       "l"(global), "r"(bytes), "r"(address_of(&phase))
       : "memory");
 }

@@ -101,12 +101,8 @@ class Halves:
         chosen = device.from_host(np.ascontiguousarray(ids, dtype=np.int64))
         values, bounds = _bricks(device, count, self.chunks), device.empty((count, 4), np.float32)
         grid = len(values) * BRICK_ROWS // WARPS
-        device.launch(
-            "gather_halves", grid, 256, self.values, self.chunks, chosen, count, values
-        )
-        device.launch(
-            "gather_rows", -(-count // WARPS), 256, self.bounds, 1, chosen, count, bounds
-        )
+        device.launch("gather_halves", grid, 256, self.values, self.chunks, chosen, count, values)
+        device.launch("gather_rows", -(-count // WARPS), 256, self.bounds, 1, chosen, count, bounds)
         return values, bounds, chosen
 
 

@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.backends.cuda._device import Buffer, Device
-from consilience.backends.cuda._rows import BRICK_ROWS, WARPS, Halves, Rows, is_double, padded_length
+from consilience.backends.cuda._rows import (
+    BRICK_ROWS,
+    WARPS,
+    Halves,
+    Rows,
+    is_double,
+    padded_length,
+)
 from consilience.terms import Floats, Graph, Indices
 
 # Below, all in float64 is as fast.
