@@ -13,11 +13,11 @@ CONFIGURATIONS = {
     "native, three threads": {"tile": 33, "n_threads": 3},
 }
 ARRAYS = {"array": {}, "array, row by row": {"entries": 1}}
-EMULATED = "cuda, emulated"
+EMULATED = {"cuda, emulated": True, "cuda, emulated, no warpgroups": False}
 
 
 def pytest_generate_tests(metafunc):
-    gpu.parametrize(metafunc, "ops", [*CONFIGURATIONS, *ARRAYS, EMULATED])
+    gpu.parametrize(metafunc, "ops", [*CONFIGURATIONS, *ARRAYS, *EMULATED])
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def ops(request):
         return native(**CONFIGURATIONS[request.param])
     if request.param in ARRAYS:
         return ArrayBackend(**ARRAYS[request.param])
-    if request.param == EMULATED:
-        return emulated(screened_from=64)
+    if request.param in EMULATED:
+        return emulated(screened_from=64, warpgroups=EMULATED[request.param])
     return gpu.on_gpu(request.param)
 
 

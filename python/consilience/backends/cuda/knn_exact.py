@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.backends.cuda._device import Buffer, Device
-from consilience.backends.cuda._rows import CHUNK, WARPS, Halves, Rows, is_double
+from consilience.backends.cuda._rows import (
+    BRICK_ROWS,
+    WARPS,
+    Halves,
+    Rows,
+    is_double,
+    padded_length,
+)
 from consilience.terms import Floats, Graph, Indices
 
 # Below, all in float64 is as fast.
@@ -26,7 +33,8 @@ MANY_SAMPLED = 12_288  # beyond, a multiprocessor holds few rows at a time
 # The longest list of candidates, which a block holds in shared memory.
 LONGEST = 8192
 MOST_NEIGHBORS = 16_384
-TILE_ROWS, GROUP, STAGES = 128, 16, 4  # csrc/cuda/knn_exact.cuh
+TILE, GROUP = 128, 16  # csrc/cuda/knn_exact.cuh
+THREADS, SHARED_BYTES = 256, 4 * 2 * 128 * 32 * 2  # of a tile
 QUERIES = 8  # of a block, csrc/cuda/exact.cuh
 MOST_JUDGED = 32_768  # at a time
 TOO_MANY = 1  # what csrc/cuda/knn_exact.cuh, `knn_finish`, says of a list that ran over
@@ -123,10 +131,10 @@ def _screen(
     """Fill in the lists of all rows or of some, in stripes that fit into the memory."""
     n, d = X.shape
     n_wanted = n if rows is None else len(rows)
-    length = -(-d // CHUNK) * CHUNK
+    length = padded_length(d)
     # Lists, results and what is copied of a row; halves of all rows, at worst in both ways.
     per_row = 8 * plan.capacity + 16 * found.k + 4 * length + 64
-    left = max_memory - n * (6 * length + 48) - 4 * TILE_ROWS * plan.sampled
+    left = max_memory - n * (6 * length + 48) - 4 * BRICK_ROWS * plan.sampled
     if left < per_row:
         raise MemoryError(
             f"knn_exact needs {(max_memory - left + per_row) / 2**20:.0f} MiB of the GPU at least, "
@@ -214,25 +222,25 @@ class _Search:
         sample = np.sort(np.random.default_rng(0).choice(n, plan.sampled, replace=False))
         values, bounds, ids = halves.taken(device, sample)
         within = device.empty((len(queries),), np.int32)
-        stripe = max(TILE_ROWS, min(self.spare // (8 * plan.sampled), 1 << 17))
+        stripe = max(1, min(self.spare // (8 * plan.sampled), 1 << 17) // BRICK_ROWS) * BRICK_ROWS
         keys = device.empty((min(stripe, len(queries)), plan.sampled), np.float32)
         for first in range(0, len(queries), stripe):
             stop = min(first + stripe, len(queries))
             device.launch(
                 "knn_keys_fine" if fine else "knn_keys",
-                _tiles(stop - first, plan.sampled, fine=fine),
-                256,
-                queries.values.rows(first, stop),
+                _tiles(stop - first, plan.sampled),
+                THREADS,
+                queries.values.rows(first // BRICK_ROWS, -(-stop // BRICK_ROWS)),
                 queries.ids.rows(first, stop),
                 stop - first,
                 values,
                 bounds,
                 ids,
                 plan.sampled,
-                halves.row_length,
+                halves.chunks,
                 self._factor,
                 keys,
-                shared=_shared_bytes(fine=fine),
+                shared=SHARED_BYTES,
             )
             device.launch(
                 "knn_reaches",
@@ -255,10 +263,14 @@ class _Search:
         n, n_queries, capacity = len(halves.bounds), len(queries), self.plan.capacity
         lists = device.empty((n_queries, capacity), np.int64)
         counts = device.zeros((n_queries,), np.int32)
+        grid, threads, shared = _tiles(n_queries, n), THREADS, SHARED_BYTES
+        if not fine:
+            threads, shared, one_after_another = self._geometry()
+            grid = min(grid, device.multiprocessors) if one_after_another else grid
         device.launch(
             "knn_sweep_fine" if fine else "knn_sweep",
-            _tiles(n_queries, n, fine=fine),
-            256,
+            grid,
+            threads,
             queries.values,
             queries.bounds,
             queries.ids,
@@ -266,13 +278,13 @@ class _Search:
             halves.values,
             halves.bounds,
             n,
-            halves.row_length,
+            halves.chunks,
             self._factor,
             int(queries.same),
             lists,
             counts,
             capacity,
-            shared=_shared_bytes(fine=fine),
+            shared=shared,
         )
         indices = device.empty((n_queries, k), np.int64)
         distances = device.empty((n_queries, k), np.float64)
@@ -304,6 +316,13 @@ class _Search:
         home = (device.to_host(part) for part in (indices, distances, judged, states))
         found, how_far, taken, what = home
         return found, how_far, int(taken.sum()), what
+
+    def _geometry(self) -> tuple[int, int, bool]:
+        """Return what csrc/cuda/knn_exact.cuh, `knn_geometry`, says of this device."""
+        found = self.device.empty((3,), np.int64)
+        self.device.launch("knn_geometry", 1, 32, found)
+        threads, shared, one_after_another = (int(part) for part in self.device.to_host(found))
+        return threads, shared, bool(one_after_another)
 
     @property
     def _factor(self) -> float:
@@ -349,15 +368,6 @@ def judge(
     found.judged += len(ids) * (n - 1)
 
 
-def _tiles(n_rows: int, n_columns: int, *, fine: bool) -> int:
+def _tiles(n_rows: int, n_columns: int) -> int:
     """Return the blocks that csrc/cuda/knn_exact.cuh, `tile_of`, counts."""
-    across = -(-n_columns // _tile_columns(fine=fine))
-    return -(-n_rows // (TILE_ROWS * GROUP)) * GROUP * across
-
-
-def _tile_columns(*, fine: bool) -> int:
-    return 128 if fine else 256
-
-
-def _shared_bytes(*, fine: bool) -> int:
-    return STAGES * (TILE_ROWS + _tile_columns(fine=fine)) * CHUNK * 2
+    return -(-n_rows // (TILE * GROUP)) * GROUP * -(-n_columns // TILE)
