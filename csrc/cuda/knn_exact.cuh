@@ -149,9 +149,9 @@ struct Product {
   }
 };
 
-// Lists the candidates of a tile.
+// CandidateLists the candidates of a tile.
 template <int kTerms>
-__device__ __forceinline__ void sweep(const Searched& of, const Lists& lists) {
+__device__ __forceinline__ void sweep(const Searched& of, const CandidateLists& lists) {
   unsigned char* raw = dynamic_shared();
   __shared__ Bounds rows[kTileRows], columns[kTileColumns];
   const Tile tile = tile_of(blockIdx.x, of.n_y);

@@ -121,8 +121,8 @@ __device__ __forceinline__ void bring(const Searched& of, unsigned short* stages
 }
 
 // A pair is judged as csrc/cuda/knn_exact.cuh says.
-__device__ __forceinline__ void judge_pair(const Searched& of, const Lists& lists, int i, int j,
-                                           float sum) {
+__device__ __forceinline__ void judge_pair(const Searched& of, const CandidateLists& lists, int i,
+                                           int j, float sum) {
   if (!of.meets(i, j)) return;
   const Bounds x = of.bounds_x[i], y = of.bounds_y[j];
   const float most = most_of(of.s, sum, x, y), value = of.s * sum;
@@ -131,8 +131,8 @@ __device__ __forceinline__ void judge_pair(const Searched& of, const Lists& list
 }
 
 // One of the warps that judge what others found, 32 at a time.
-__device__ __forceinline__ void judge(const Searched& of, const Lists& lists, GroupShared& shared,
-                                      int which) {
+__device__ __forceinline__ void judge(const Searched& of, const CandidateLists& lists,
+                                      GroupShared& shared, int which) {
   constexpr int kQueues = (kMultiplyingWarps + kListingWarps - 1) / kListingWarps;
   const int lane = lane_index();
   int heads[kQueues] = {};
@@ -287,7 +287,7 @@ __device__ __forceinline__ void multiply_tiles(const Searched& of, const unsigne
 }
 
 // Candidates of all rows X among the rows Y.
-__device__ __forceinline__ void sweep_by_groups(const Searched& of, const Lists& lists) {
+__device__ __forceinline__ void sweep_by_groups(const Searched& of, const CandidateLists& lists) {
   unsigned char* raw = dynamic_shared();
   auto* stages = aligned_shared<unsigned short, 1024>(raw);
   auto& shared = *reinterpret_cast<GroupShared*>(stages + kGroupStages * kStageBricks * kBrick);

@@ -17,7 +17,7 @@ struct __align__(8) Candidate {
   int index;
 };
 
-struct Lists {
+struct CandidateLists {
   Candidate* candidates;  // (rows, capacity)
   int* counts;
   index_t capacity;
