@@ -11,6 +11,7 @@
 #pragma once
 
 #include "halves.cuh"
+#include "key_groups.cuh"
 #include "knn_groups.cuh"
 #include "knn_lists.cuh"
 
@@ -204,7 +205,7 @@ __device__ __forceinline__ void sweep(const Searched& of, const CandidateLists& 
   }
 }
 
-extern "C" __global__ void __launch_bounds__(kWarpgroups ? kSweepThreads : 256, kWarpgroups ? 1 : 2)
+extern "C" __global__ void __launch_bounds__(kWarpgroups ? kGroupThreads : 256, kWarpgroups ? 1 : 2)
     knn_sweep(const unsigned short* X, const Bounds* bounds_x, const index_t* ids, index_t n_x,
               const unsigned short* Y, const Bounds* bounds_y, index_t n_y, index_t chunks,
               double s, index_t same, Candidate* lists, int* counts, index_t capacity) {
@@ -217,12 +218,13 @@ extern "C" __global__ void __launch_bounds__(kWarpgroups ? kSweepThreads : 256, 
   }
 }
 
-// How this device's knn_sweep wants to be launched: threads, bytes of shared memory, and whether
-// a block a multiprocessor takes one tile after another.
+// How this device's knn_sweep and knn_keys want to be launched: threads, bytes of shared memory,
+// and whether a block a multiprocessor takes one tile after another.
 extern "C" __global__ void __launch_bounds__(32) knn_geometry(index_t* found) {
+  static_assert(sizeof(KeyShared) <= sizeof(SweepShared), "the sweep's memory is enough for both");
   if (threadIdx.x != 0) return;
-  found[0] = kWarpgroups ? kSweepThreads : 256;
-  found[1] = kWarpgroups ? kSweepBytes : kSharedBytes;
+  found[0] = kWarpgroups ? kGroupThreads : 256;
+  found[1] = kWarpgroups ? kGroupBytes<SweepShared> : kSharedBytes;
   found[2] = kWarpgroups;
 }
 
@@ -234,44 +236,50 @@ extern "C" __global__ void __launch_bounds__(256, 1)
            {lists, counts, capacity});
 }
 
-// keys[i, j] = B_j - s h_i.h_j of all pairs of X and Y, infinite for a row itself. (n_x, n_y)
+// keys[i, j] = B_j - s h_i.h_j of all pairs of X and Y, infinite for a row itself. (n_x, width),
+// width >= n_y a multiple of eight: sectors of memory are written whole.
 template <int kTerms>
-__device__ __forceinline__ void write_keys(const unsigned short* X, const index_t* ids_x,
-                                           index_t n_x, const unsigned short* Y,
-                                           const Bounds* bounds_y, const index_t* ids_y,
-                                           index_t n_y, index_t chunks, float s, float* keys) {
+__device__ __forceinline__ void write_keys(const Searched& of, const index_t* ids_y, float* keys,
+                                           index_t width) {
   unsigned char* raw = dynamic_shared();
-  const Tile tile = tile_of(blockIdx.x, n_y);
-  if (tile.row >= n_x) return;
+  const Tile tile = tile_of(blockIdx.x, of.n_y);
+  if (tile.row >= of.n_x) return;
   Product<kTerms> product;
-  product.run(reinterpret_cast<unsigned short*>(raw), X, Y, chunks, tile);
+  product.run(reinterpret_cast<unsigned short*>(raw), of.X, of.Y, of.chunks, tile);
 #pragma unroll
   for (int m = 0; m < 4; ++m) {
 #pragma unroll
     for (int e = 0; e < 4 * Product<kTerms>::kAcross; ++e) {
       const index_t i = tile.row + product.row(m, e / 2 % 2);
       const index_t j = tile.column + product.column(e / 4, e % 2);
-      if (i < n_x && j < n_y) {
-        const bool itself = ids_x[i] == ids_y[j];
-        const float value = bounds_y[j].offset - s * product.sums[m][e / 4][e % 4];
-        keys[i * n_y + j] = itself ? infinity_float() : value;
+      if (i < of.n_x && j < of.n_y) {
+        const bool itself = of.ids[i] == ids_y[j];
+        const float value = of.bounds_y[j].offset - of.s * product.sums[m][e / 4][e % 4];
+        keys[i * width + j] = itself ? infinity_float() : value;
       }
     }
   }
 }
 
-extern "C" __global__ void __launch_bounds__(256, 2)
+extern "C" __global__ void __launch_bounds__(kWarpgroups ? kGroupThreads : 256, kWarpgroups ? 1 : 2)
     knn_keys(const unsigned short* X, const index_t* ids_x, index_t n_x, const unsigned short* Y,
              const Bounds* bounds_y, const index_t* ids_y, index_t n_y, index_t chunks, double s,
-             float* keys) {
-  write_keys<1>(X, ids_x, n_x, Y, bounds_y, ids_y, n_y, chunks, static_cast<float>(s), keys);
+             float* keys, index_t width) {
+  const Searched of = {X,    nullptr, ids_x, n_x, Y, bounds_y, n_y, chunks, static_cast<float>(s),
+                       false};
+  if (kWarpgroups) {
+    write_keys_by_groups(of, ids_y, keys, width);
+  } else {
+    write_keys<1>(of, ids_y, keys, width);
+  }
 }
 
 extern "C" __global__ void __launch_bounds__(256, 1)
     knn_keys_fine(const unsigned short* X, const index_t* ids_x, index_t n_x,
                   const unsigned short* Y, const Bounds* bounds_y, const index_t* ids_y,
-                  index_t n_y, index_t chunks, double s, float* keys) {
-  write_keys<3>(X, ids_x, n_x, Y, bounds_y, ids_y, n_y, chunks, static_cast<float>(s), keys);
+                  index_t n_y, index_t chunks, double s, float* keys, index_t width) {
+  write_keys<3>({X, nullptr, ids_x, n_x, Y, bounds_y, n_y, chunks, static_cast<float>(s), false},
+                ids_y, keys, width);
 }
 
 // The rank-th smallest (from 0) of what `get` gives, for all threads. In each pass the values left
@@ -345,11 +353,12 @@ __device__ __forceinline__ float nth_smallest(Get get, index_t count, int rank, 
 // A_i = the rank-th smallest key of row i; and how many keys lie within twice its error of that,
 // which is about as many as a sweep would list. A block a row, whose keys are kept on the chip.
 extern "C" __global__ void __launch_bounds__(1024)
-    knn_reaches(const float* keys, index_t n_keys, index_t rank, Bounds* bounds, int* within) {
+    knn_reaches(const float* keys, index_t width, index_t n_keys, index_t rank, Bounds* bounds,
+                int* within) {
   CONSILIENCE_DYNAMIC_SHARED(raw);
   __shared__ Selection selection;
   auto* own = reinterpret_cast<float*>(raw);
-  for (index_t t = threadIdx.x; t < n_keys; t += blockDim.x) own[t] = keys[blockIdx.x * n_keys + t];
+  for (index_t t = threadIdx.x; t < n_keys; t += blockDim.x) own[t] = keys[blockIdx.x * width + t];
   __syncthreads();
   const float reach =
       nth_smallest([&](index_t t) { return own[t]; }, n_keys, static_cast<int>(rank), selection);

@@ -1,18 +1,10 @@
-// The sweep of knn_exact.cuh by warpgroups (sm_90a): a block a multiprocessor takes one tile after
-// another. One thread brings bricks, also those of the next tile. Two warpgroups multiply them,
-// each half of a tile, and while one looks for near pairs the other has the tensor cores. Three
-// warps judge and list what is found, so that nobody waits for the lists' memory.
+// The sweep of knn_exact.cuh by warpgroups (sm_90a): those that multiply look for near pairs, and
+// three warps judge and list what is found, so that nobody waits for the lists' memory.
 #pragma once
 
-#include "halves.cuh"
+#include "group_tiles.cuh"
 #include "knn_lists.cuh"
 
-constexpr int kGroupRows = 128, kGroupColumns = 256;  // of a tile
-constexpr int kGroupStages = 4;                       // chunks on their way
-constexpr int kStageBricks = 3;                       // one of rows, two of columns
-constexpr int kMultiplying = 256;                     // threads, two warpgroups
-constexpr int kSweepThreads = kMultiplying + 128;
-constexpr int kMultiplyingWarps = kMultiplying / kWarp;
 constexpr int kListingWarps = 3;
 constexpr int kPairs = kGroupColumns / 2;
 constexpr int kQueue = 256;       // pairs that a warp found and that are not yet judged
@@ -36,89 +28,12 @@ struct Queue {
   int head, tail, ended;
 };
 
-struct GroupShared {
+struct SweepShared {
   Queue queues[kMultiplyingWarps];
   ColumnPair pairs[2][kPairs];
   Largest largest[2][4];
-  Phase full[kGroupStages], empty[kGroupStages];
+  Stages ring;
 };
-
-constexpr int kSweepBytes =
-    1024 + kGroupStages * kStageBricks * kBrick * 2 + static_cast<int>(sizeof(GroupShared));
-
-// The tiles of a block, in groups of rows, so that blocks which run together share what they read.
-struct Walk {
-  index_t n_rows, n_columns;  // in tiles
-  bool same;
-  index_t group = 0, inside;
-
-  __device__ __forceinline__ index_t first_column() const {
-    return same ? group * kGroup * kGroupRows / kGroupColumns : 0;
-  }
-  // Goes on to where there is a tile, if there is one.
-  __device__ __forceinline__ bool settle() {
-    while (group * kGroup < n_rows) {
-      const index_t size = (n_columns - first_column()) * kGroup;
-      if (inside < size) {
-        const index_t last = (first_column() + inside / kGroup + 1) * kGroupColumns - 1;
-        const index_t row = group * kGroup + inside % kGroup;
-        if (row < n_rows && (!same || last > row * kGroupRows)) return true;
-        inside += gridDim.x;
-      } else {
-        inside -= size;
-        ++group;
-      }
-    }
-    return false;
-  }
-  __device__ __forceinline__ index_t row() const {
-    return (group * kGroup + inside % kGroup) * kGroupRows;
-  }
-  __device__ __forceinline__ index_t column() const {
-    return (first_column() + inside / kGroup) * kGroupColumns;
-  }
-};
-
-__device__ __forceinline__ Walk walk_of(const Searched& of) {
-  return {(of.n_x + kGroupRows - 1) / kGroupRows, (of.n_y + kGroupColumns - 1) / kGroupColumns,
-          of.same, 0, static_cast<index_t>(blockIdx.x)};
-}
-
-// Where in the ring of stages.
-struct Ring {
-  int stage = 0;
-  unsigned turn = 0;
-  __device__ __forceinline__ void advance() {
-    if (++stage == kGroupStages) {
-      stage = 0;
-      turn ^= 1;
-    }
-  }
-};
-
-// One thread brings all bricks of all tiles.
-__device__ __forceinline__ void bring(const Searched& of, unsigned short* stages,
-                                      GroupShared& shared) {
-  const index_t last = (of.n_y + kBrickRows - 1) / kBrickRows - 1;
-  const int n_chunks = static_cast<int>(of.chunks);
-  Ring at;
-  for (Walk walk = walk_of(of); walk.settle(); walk.inside += gridDim.x) {
-    const index_t block = walk.column() / kBrickRows;
-    const unsigned short* bricks[kStageBricks] = {
-        of.X + walk.row() / kBrickRows * of.chunks * kBrick, of.Y + block * of.chunks * kBrick,
-        of.Y + min(block + 1, last) * of.chunks * kBrick};
-    for (int chunk = 0; chunk < n_chunks; ++chunk) {
-      phase_wait(shared.empty[at.stage], at.turn ^ 1);
-      phase_expect(shared.full[at.stage], kStageBricks * kBrick * 2);
-#pragma unroll
-      for (int b = 0; b < kStageBricks; ++b) {
-        copy_bulk(stages + (at.stage * kStageBricks + b) * kBrick, bricks[b] + chunk * kBrick,
-                  kBrick * 2, shared.full[at.stage]);
-      }
-      at.advance();
-    }
-  }
-}
 
 // A pair is judged as csrc/cuda/knn_exact.cuh says.
 __device__ __forceinline__ void judge_pair(const Searched& of, const CandidateLists& lists, int i,
@@ -132,7 +47,7 @@ __device__ __forceinline__ void judge_pair(const Searched& of, const CandidateLi
 
 // One of the warps that judge what others found, 32 at a time.
 __device__ __forceinline__ void judge(const Searched& of, const CandidateLists& lists,
-                                      GroupShared& shared, int which) {
+                                      SweepShared& shared, int which) {
   constexpr int kQueues = (kMultiplyingWarps + kListingWarps - 1) / kListingWarps;
   const int lane = lane_index();
   int heads[kQueues] = {};
@@ -188,46 +103,27 @@ __device__ __forceinline__ int wait_for_room(Queue& queue, int tail) {
   }
 }
 
-// One warpgroup's half of all tiles.
-__device__ __forceinline__ void multiply_tiles(const Searched& of, const unsigned short* stages,
-                                               GroupShared& shared) {
-  const int group = warp_index() / 4, lane = lane_index(), member = threadIdx.x % 128;
-  const int n_chunks = static_cast<int>(of.chunks);
-  const Bounds nobody = {0.0f, 0.0f, infinity_float(), -infinity_float()};
-  Queue& queue = shared.queues[warp_index()];
-  int head = 0, tail = 0;
-  const unsigned before = (1u << lane) - 1u;  // the lanes
-  Ring at;
-  for (Walk walk = walk_of(of); walk.settle(); walk.inside += gridDim.x) {
-    const index_t row = walk.row() + group * 64 + warp_index() % 4 * 16 + lane / 4;
-    const index_t column = walk.column() + 2 * member;
-    Bounds y[2], x[2];
+// What a thread that multiplies does with its products: it finds pairs for those who judge.
+struct NearPairs {
+  const Searched& of;
+  SweepShared& shared;
+  int head = 0, tail = 0;       // of the warp's queue
+  Bounds x[2] = {}, y[2] = {};  // of its rows, and of the two columns that it tells the others of
+
+  __device__ __forceinline__ void expect(index_t row, index_t first) {
+    const Bounds nobody = {0.0f, 0.0f, infinity_float(), -infinity_float()};
+    const index_t column = first + 2 * (threadIdx.x % 128);
 #pragma unroll
     for (int t = 0; t < 2; ++t) {
       y[t] = column + t < of.n_y ? of.bounds_y[column + t] : nobody;
       x[t] = row + 8 * t < of.n_x ? of.bounds_x[row + 8 * t] : nobody;
     }
+  }
 
-    float sums[128];
-    for (int chunk = 0; chunk < n_chunks; ++chunk) {
-      phase_wait(shared.full[at.stage], at.turn);
-      const unsigned short* bricks = stages + at.stage * kStageBricks * kBrick;
-      group_fence();
-#pragma unroll
-      for (int step = 0; step < kBrickFeatures / 16; ++step) {
-        multiply_group(sums, bricks + group * 64 * kBrickFeatures + step * 16,
-                       bricks + kBrick + step * 16, chunk + step > 0);
-      }
-      group_commit();
-      if (chunk > 0) {
-        group_wait<1>(sums);
-        if (lane == 0) phase_arrive(shared.empty[(at.stage + kGroupStages - 1) % kGroupStages]);
-      }
-      at.advance();
-    }
-    group_wait<0>(sums);
-    if (lane == 0) phase_arrive(shared.empty[(at.stage + kGroupStages - 1) % kGroupStages]);
-
+  // Needs of its rows, and all columns' part in shared memory, once the warpgroup has met.
+  __device__ __forceinline__ void exchange(Needs (&needs)[2], index_t first) {
+    const int group = warp_index() / 4, lane = lane_index();
+    const index_t column = first + 2 * (threadIdx.x % 128);
     ColumnPair own;
     Largest most = {0.0f, 0.0f, 0.0f, 0.0f};
 #pragma unroll
@@ -242,7 +138,7 @@ __device__ __forceinline__ void multiply_tiles(const Searched& of, const unsigne
     }
     most = {warp_max(most.norm), warp_max(most.error), warp_max(most.offset), warp_max(most.reach)};
     group_sync(group);  // nobody reads those of the tile before any more
-    shared.pairs[group][member] = own;
+    shared.pairs[group][threadIdx.x % 128] = own;
     if (lane == 0) shared.largest[group][warp_index() % 4] = most;
     group_sync(group);
     most = shared.largest[group][0];
@@ -252,10 +148,18 @@ __device__ __forceinline__ void multiply_tiles(const Searched& of, const unsigne
       most = {fmaxf(most.norm, other.norm), fmaxf(most.error, other.error),
               fmaxf(most.offset, other.offset), fmaxf(most.reach, other.reach)};
     }
-    const Needs needs[2] = {needs_of(x[0], most, of.s, of.same),
-                            needs_of(x[1], most, of.s, of.same)};
+    needs[0] = needs_of(x[0], most, of.s, of.same);
+    needs[1] = needs_of(x[1], most, of.s, of.same);
+  }
+
+  __device__ __forceinline__ void take(const float (&sums)[128], index_t row, index_t first) {
+    const int group = warp_index() / 4, lane = lane_index();
+    const unsigned before = (1u << lane) - 1u;  // the lanes
+    Queue& queue = shared.queues[warp_index()];
+    Needs needs[2];
+    exchange(needs, first);
     const int first_row = static_cast<int>(row);
-    const int first_column = static_cast<int>(walk.column()) + lane % 4 * 2;
+    const int first_column = static_cast<int>(first) + lane % 4 * 2;
 #pragma unroll
     for (int j = 0; j < kGroupColumns / 8; ++j) {
       const ColumnPair pair = shared.pairs[group][4 * j + lane % 4];
@@ -283,36 +187,34 @@ __device__ __forceinline__ void multiply_tiles(const Searched& of, const unsigne
     __syncwarp();
     if (lane == 0) publish(queue.tail, tail);
   }
-  if (lane == 0) publish(queue.ended, 1);
-}
+
+  __device__ __forceinline__ void end() {
+    if (lane_index() == 0) publish(shared.queues[warp_index()].ended, 1);
+  }
+};
 
 // Candidates of all rows X among the rows Y.
 __device__ __forceinline__ void sweep_by_groups(const Searched& of, const CandidateLists& lists) {
-  unsigned char* raw = dynamic_shared();
-  auto* stages = aligned_shared<unsigned short, 1024>(raw);
-  auto& shared = *reinterpret_cast<GroupShared*>(stages + kGroupStages * kStageBricks * kBrick);
-  if (threadIdx.x == 0) {
-    for (int stage = 0; stage < kGroupStages; ++stage) {
-      phase_start(shared.full[stage], 1);
-      phase_start(shared.empty[stage], kMultiplyingWarps);
-    }
-    phase_fence();
-  }
+  auto* bricks = aligned_shared<unsigned short, 1024>(dynamic_shared());
+  auto& shared = behind<SweepShared>(bricks);
+  if (threadIdx.x == 0) shared.ring.start();
   if (threadIdx.x < kMultiplyingWarps) {
     Queue& queue = shared.queues[threadIdx.x];
     queue.head = queue.tail = queue.ended = 0;
   }
   __syncthreads();
   if (threadIdx.x < kMultiplying) {
-    more_registers<224>();
-    multiply_tiles(of, stages, shared);
+    more_registers<kRegistersMultiplying>();
+    NearPairs near = {of, shared};
+    multiply_tiles(of, bricks, shared.ring, near);
+    near.end();
   } else {
-    fewer_registers<56>();
+    fewer_registers<kRegistersOthers>();
     const int which = warp_index() - kMultiplyingWarps;
     if (which < kListingWarps) {
       judge(of, lists, shared, which);
     } else if (lane_index() == 0) {
-      bring(of, stages, shared);
+      bring(of, bricks, shared.ring);
     }
   }
 }

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -34,7 +35,8 @@ MANY_SAMPLED = 12_288  # beyond, a multiprocessor holds few rows at a time
 LONGEST = 8192
 MOST_NEIGHBORS = 16_384
 TILE, GROUP = 128, 16  # csrc/cuda/knn_exact.cuh
-THREADS, SHARED_BYTES = 256, 4 * 2 * 128 * 32 * 2  # of a tile
+THREADS, SHARED_BYTES = 256, 4 * 2 * 128 * 32 * 2  # of a fine tile
+SECTOR_KEYS = 8  # a row of keys begins with a sector of memory
 QUERIES = 8  # of a block, csrc/cuda/exact.cuh
 MOST_JUDGED = 32_768  # at a time
 TOO_MANY = 1  # what csrc/cuda/knn_exact.cuh, `knn_finish`, says of a list that ran over
@@ -134,7 +136,7 @@ def _screen(
     length = padded_length(d)
     # Lists, results and what is copied of a row; halves of all rows, at worst in both ways.
     per_row = 8 * plan.capacity + 16 * found.k + 4 * length + 64
-    left = max_memory - n * (6 * length + 48) - 4 * BRICK_ROWS * plan.sampled
+    left = max_memory - n * (6 * length + 48) - 4 * BRICK_ROWS * _width(plan.sampled)
     if left < per_row:
         raise MemoryError(
             f"knn_exact needs {(max_memory - left + per_row) / 2**20:.0f} MiB of the GPU at least, "
@@ -166,6 +168,13 @@ class _Queries:
 
     def __len__(self) -> int:
         return len(self.bounds)
+
+
+@dataclass(frozen=True)
+class _Launch:
+    grid: int
+    threads: int
+    shared: int
 
 
 @dataclass(frozen=True)
@@ -219,17 +228,21 @@ class _Search:
         """Set how far the queries look; return how many a sweep would list for one, on average."""
         device, halves, plan = self.device, self.halves(fine=fine), self.plan
         n = len(halves.bounds)
-        sample = np.sort(np.random.default_rng(0).choice(n, plan.sampled, replace=False))
+        chosen = np.random.default_rng(0).choice(n, plan.sampled, replace=False, shuffle=False)
+        sample = np.sort(chosen)
         values, bounds, ids = halves.taken(device, sample)
         within = device.empty((len(queries),), np.int32)
-        stripe = max(1, min(self.spare // (8 * plan.sampled), 1 << 17) // BRICK_ROWS) * BRICK_ROWS
-        keys = device.empty((min(stripe, len(queries)), plan.sampled), np.float32)
+        width = _width(plan.sampled)
+        # Of whole bricks, of which a launch begins with the first.
+        stripe = max(1, min(self.spare // (8 * width), 1 << 17) // BRICK_ROWS) * BRICK_ROWS
+        keys = device.empty((min(stripe, len(queries)), width), np.float32)
         for first in range(0, len(queries), stripe):
             stop = min(first + stripe, len(queries))
+            launch = self._launch(stop - first, plan.sampled, fine=fine)
             device.launch(
                 "knn_keys_fine" if fine else "knn_keys",
-                _tiles(stop - first, plan.sampled),
-                THREADS,
+                launch.grid,
+                launch.threads,
                 queries.values.rows(first // BRICK_ROWS, -(-stop // BRICK_ROWS)),
                 queries.ids.rows(first, stop),
                 stop - first,
@@ -240,13 +253,15 @@ class _Search:
                 halves.chunks,
                 self._factor,
                 keys,
-                shared=SHARED_BYTES,
+                width,
+                shared=launch.shared,
             )
             device.launch(
                 "knn_reaches",
                 stop - first,
                 256 if plan.sampled <= MANY_SAMPLED else 1024,
                 keys,
+                width,
                 plan.sampled,
                 plan.rank,
                 queries.bounds.rows(first, stop),
@@ -263,14 +278,11 @@ class _Search:
         n, n_queries, capacity = len(halves.bounds), len(queries), self.plan.capacity
         lists = device.empty((n_queries, capacity), np.int64)
         counts = device.zeros((n_queries,), np.int32)
-        grid, threads, shared = _tiles(n_queries, n), THREADS, SHARED_BYTES
-        if not fine:
-            threads, shared, one_after_another = self._geometry()
-            grid = min(grid, device.multiprocessors) if one_after_another else grid
+        launch = self._launch(n_queries, n, fine=fine)
         device.launch(
             "knn_sweep_fine" if fine else "knn_sweep",
-            grid,
-            threads,
+            launch.grid,
+            launch.threads,
             queries.values,
             queries.bounds,
             queries.ids,
@@ -284,7 +296,7 @@ class _Search:
             lists,
             counts,
             capacity,
-            shared=shared,
+            shared=launch.shared,
         )
         indices = device.empty((n_queries, k), np.int64)
         distances = device.empty((n_queries, k), np.float64)
@@ -317,12 +329,14 @@ class _Search:
         found, how_far, taken, what = home
         return found, how_far, int(taken.sum()), what
 
-    def _geometry(self) -> tuple[int, int, bool]:
-        """Return what csrc/cuda/knn_exact.cuh, `knn_geometry`, says of this device."""
-        found = self.device.empty((3,), np.int64)
-        self.device.launch("knn_geometry", 1, 32, found)
-        threads, shared, one_after_another = (int(part) for part in self.device.to_host(found))
-        return threads, shared, bool(one_after_another)
+    def _launch(self, n_rows: int, n_columns: int, *, fine: bool) -> _Launch:
+        """Return how tiles of all pairs of some rows and columns are launched."""
+        tiles = _tiles(n_rows, n_columns)
+        if fine:
+            return _Launch(tiles, THREADS, SHARED_BYTES)
+        threads, shared, one_after_another = _geometry(self.device)
+        grid = min(tiles, self.device.multiprocessors) if one_after_another else tiles
+        return _Launch(grid, threads, shared)
 
     @property
     def _factor(self) -> float:
@@ -366,6 +380,27 @@ def judge(
             device.to_host(distances.rows(0, count)),
         )
     found.judged += len(ids) * (n - 1)
+
+
+# What devices said of themselves: to ask is to wait until all that was launched is done.
+_geometries: weakref.WeakKeyDictionary[Device, tuple[int, int, bool]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def _geometry(device: Device) -> tuple[int, int, bool]:
+    """Return what csrc/cuda/knn_exact.cuh, `knn_geometry`, says of a device."""
+    if device not in _geometries:
+        found = device.empty((3,), np.int64)
+        device.launch("knn_geometry", 1, 32, found)
+        threads, shared, one_after_another = (int(part) for part in device.to_host(found))
+        _geometries[device] = threads, shared, bool(one_after_another)
+    return _geometries[device]
+
+
+def _width(n_keys: int) -> int:
+    """Return the length of a row of keys in memory."""
+    return -(-n_keys // SECTOR_KEYS) * SECTOR_KEYS
 
 
 def _tiles(n_rows: int, n_columns: int) -> int:
