@@ -373,6 +373,17 @@ extern "C" __global__ void __launch_bounds__(1024)
   }
 }
 
+// Up to so many values, looking at all for each is faster than bins and than sorting.
+constexpr int kLooked = 512;
+
+// The place of value t among `count` in order, those of equal ones by what `before` says.
+template <class Before>
+__device__ __forceinline__ int place_of(int t, int count, Before before) {
+  int place = 0;
+  for (int other = 0; other < count; ++other) place += before(other, t);
+  return place;
+}
+
 // What became of a row.
 constexpr int kDone = 0, kTooMany = 1, kTooFew = 2;
 
@@ -387,6 +398,7 @@ extern "C" __global__ void __launch_bounds__(128)
   unsigned char* raw = dynamic_shared();
   __shared__ Selection selection;
   __shared__ int survivors;
+  __shared__ float kth_upper;
   auto* keys = reinterpret_cast<double*>(raw);  // (capacity), and with them
   auto* chosen = reinterpret_cast<int*>(keys + capacity);
   auto* upper = reinterpret_cast<float*>(chosen + capacity);
@@ -408,8 +420,18 @@ extern "C" __global__ void __launch_bounds__(128)
         own[t].key + 1.0001f * (error + 2.0f * slack[own[t].index]) + 4e-7f * fabsf(own[t].key);
   }
   __syncthreads();
-  const float kth =
-      nth_smallest([&](index_t t) { return upper[t]; }, count, static_cast<int>(k) - 1, selection);
+  if (count <= kLooked) {
+    for (int t = threadIdx.x; t < count; t += blockDim.x) {
+      const int place = place_of(t, count, [&](int a, int b) {
+        return upper[a] < upper[b] || (upper[a] == upper[b] && a < b);
+      });
+      if (place == k - 1) kth_upper = upper[t];
+    }
+    __syncthreads();
+  }
+  const float kth = count <= kLooked ? kth_upper
+                                     : nth_smallest([&](index_t t) { return upper[t]; }, count,
+                                                    static_cast<int>(k) - 1, selection);
   if (listed > capacity) {
     if (threadIdx.x == 0) bounds_x[q].reach = kth;
     return;  // the whole block
@@ -428,6 +450,25 @@ extern "C" __global__ void __launch_bounds__(128)
     const double key = exact_key(X, i, X, chosen[t], d, is_double, products);
     if (lane_index() == 0) keys[t] = key;
   }
+  const auto settle = [&](int t, int place) {
+    if (place >= k) return;
+    indices[q * k + place] = chosen[t];
+    distances[q * k + place] = products ? keys[t] : sqrt(keys[t]);
+    if (place < k - 1) return;
+    judged[q] = n_chosen;
+    const double scaled = scale * scale * keys[t];
+    const double rounding = 1e-12 * (fabs(scaled) + fabs(constants[i]));
+    if (scaled + constants[i] + rounding > x.reach) states[q] = kTooFew;
+  };
+  __syncthreads();
+  if (n_chosen <= kLooked) {
+    for (int t = threadIdx.x; t < n_chosen; t += blockDim.x) {
+      settle(t, place_of(t, n_chosen, [&](int a, int b) {
+               return keys[a] < keys[b] || (keys[a] == keys[b] && chosen[a] < chosen[b]);
+             }));
+    }
+    return;  // the whole block
+  }
   int padded = 1;
   while (padded < n_chosen) padded *= 2;
   for (int t = n_chosen + threadIdx.x; t < padded; t += blockDim.x) {
@@ -435,16 +476,7 @@ extern "C" __global__ void __launch_bounds__(128)
     chosen[t] = 0x7fffffff;
   }
   bitonic_sort(keys, chosen, padded);
-  for (int t = threadIdx.x; t < k; t += blockDim.x) {
-    indices[q * k + t] = chosen[t];
-    distances[q * k + t] = products ? keys[t] : sqrt(keys[t]);
-  }
-  if (threadIdx.x == 0) {
-    judged[q] = n_chosen;
-    const double scaled = scale * scale * keys[k - 1];
-    const double rounding = 1e-12 * (fabs(scaled) + fabs(constants[i]));
-    if (scaled + constants[i] + rounding > x.reach) states[q] = kTooFew;
-  }
+  for (int t = threadIdx.x; t < k; t += blockDim.x) settle(t, t);
 }
 
 // The k smallest of each row of keys in order, ties by index. A block a row, 12 bytes of shared

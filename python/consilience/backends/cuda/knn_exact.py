@@ -31,6 +31,7 @@ SCREENED_FROM = 2048
 # The most rows that a guess looks at, and the least.
 MOST_SAMPLED, FEWEST_SAMPLED = 32_768, 2048
 MANY_SAMPLED = 12_288  # beyond, a multiprocessor holds few rows at a time
+TOO_SHORT = 1e-6  # how likely a row's guess may be
 # The longest list of candidates, which a block holds in shared memory.
 LONGEST = 8192
 MOST_NEIGHBORS = 16_384
@@ -100,8 +101,9 @@ class _Found:
 class _Plan:
     """How a guess is made: as far as the rank-th nearest (from 0) of `sampled` rows.
 
-    As many of all n as lie within are about a Gamma variable of shape rank + 1: with this rank they
-    are fewer than k for one row in some thousands, and more than `capacity` as rarely.
+    Of the k nearest, about a Poisson number of mean k sampled / n are sampled: that there are more
+    than `rank`, and the guess too short, is left to one row in a million. Within the guess there
+    are about (rank + 1) n / sampled rows, a Gamma variable, and more than `capacity` as rarely.
     """
 
     k: int
@@ -112,9 +114,10 @@ class _Plan:
     @classmethod
     def of(cls, n: int, k: int) -> _Plan:
         sampled = min(n, max(FEWEST_SAMPLED, min(MOST_SAMPLED, n // 12)))
-        expected = k * sampled / n
-        # A row is not its own neighbour, whether it is sampled or not.
-        rank = min(math.ceil(expected + 3.5 * math.sqrt(expected) + 4), sampled - 2)
+        from scipy.special import pdtrik
+
+        rank = math.ceil(float(pdtrik(1.0 - TOO_SHORT, k * sampled / n)))
+        rank = min(rank, sampled - 2)  # a row is not its own neighbour, if it is sampled
         listed = (rank + 1) * n / sampled
         capacity = 1.2 * listed * (1.0 + 5.0 / math.sqrt(rank + 1)) + 32
         # Lists are sorted in blocks of a power of two.
