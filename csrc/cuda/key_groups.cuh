@@ -47,9 +47,10 @@ struct WrittenKeys {
     group_sync(group);  // nobody reads those of the tile before any more
     shared.pairs[group][threadIdx.x % 128] = own;
     group_sync(group);
-    const index_t column = first + lane % 4 * 2, across = of.n_y - column;
+    const index_t column = first + lane % 4 * 2;
+    const int across = static_cast<int>(min(of.n_y - column, static_cast<index_t>(kGroupColumns)));
     float* to = keys + row * width + column;
-    const index_t left[2] = {row < of.n_x ? across : 0, row + 8 < of.n_x ? across : 0};
+    const int left[2] = {row < of.n_x ? across : 0, row + 8 < of.n_x ? across : 0};
 #pragma unroll
     for (int j = 0; j < kGroupColumns / 8; ++j) {
       const NamedPair pair = shared.pairs[group][4 * j + lane % 4];

@@ -174,13 +174,6 @@ class _Queries:
 
 
 @dataclass(frozen=True)
-class _Launch:
-    grid: int
-    threads: int
-    shared: int
-
-
-@dataclass(frozen=True)
 class _Search:
     """The screened search among the rows of one set; `spare` bytes serve a guess's keys."""
 
@@ -241,7 +234,7 @@ class _Search:
         keys = device.empty((min(stripe, len(queries)), width), np.float32)
         for first in range(0, len(queries), stripe):
             stop = min(first + stripe, len(queries))
-            launch = self._launch(stop - first, plan.sampled, fine=fine)
+            launch = _launch(device, stop - first, plan.sampled, fine=fine)
             device.launch(
                 "knn_keys_fine" if fine else "knn_keys",
                 launch.grid,
@@ -281,7 +274,7 @@ class _Search:
         n, n_queries, capacity = len(halves.bounds), len(queries), self.plan.capacity
         lists = device.empty((n_queries, capacity), np.int64)
         counts = device.zeros((n_queries,), np.int32)
-        launch = self._launch(n_queries, n, fine=fine)
+        launch = _launch(device, n_queries, n, fine=fine)
         device.launch(
             "knn_sweep_fine" if fine else "knn_sweep",
             launch.grid,
@@ -332,15 +325,6 @@ class _Search:
         found, how_far, taken, what = home
         return found, how_far, int(taken.sum()), what
 
-    def _launch(self, n_rows: int, n_columns: int, *, fine: bool) -> _Launch:
-        """Return how tiles of all pairs of some rows and columns are launched."""
-        tiles = _tiles(n_rows, n_columns)
-        if fine:
-            return _Launch(tiles, THREADS, SHARED_BYTES)
-        threads, shared, one_after_another = _geometry(self.device)
-        grid = min(tiles, self.device.multiprocessors) if one_after_another else tiles
-        return _Launch(grid, threads, shared)
-
     @property
     def _factor(self) -> float:
         """Return s of csrc/cuda/knn_exact.cuh."""
@@ -385,10 +369,25 @@ def judge(
     found.judged += len(ids) * (n - 1)
 
 
+@dataclass(frozen=True)
+class _Launch:
+    grid: int
+    threads: int
+    shared: int
+
+
+def _launch(device: Device, n_rows: int, n_columns: int, *, fine: bool) -> _Launch:
+    """Return how tiles of all pairs of some rows and columns are launched."""
+    tiles = _tiles(n_rows, n_columns)
+    if fine:
+        return _Launch(tiles, THREADS, SHARED_BYTES)
+    threads, shared, one_after_another = _geometry(device)
+    grid = min(tiles, device.multiprocessors) if one_after_another else tiles
+    return _Launch(grid, threads, shared)
+
+
 # What devices said of themselves: to ask is to wait until all that was launched is done.
-_geometries: weakref.WeakKeyDictionary[Device, tuple[int, int, bool]] = (
-    weakref.WeakKeyDictionary()
-)
+_geometries: weakref.WeakKeyDictionary[Device, tuple[int, int, bool]] = weakref.WeakKeyDictionary()
 
 
 def _geometry(device: Device) -> tuple[int, int, bool]:
