@@ -80,6 +80,10 @@ class Terms:
     def __post_init__(self) -> None:
         self.needs = tuple(dict.fromkeys(self.needs))
 
+    def with_threads(self, n_threads: int) -> Terms:
+        """Return the same terms, made by ops that take so many threads of the host."""
+        return replace(self, ops=self.ops.with_threads(n_threads))
+
     @property
     def n_samples(self) -> int:
         return self.sets[0].n_samples

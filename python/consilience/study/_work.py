@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from consilience._evaluate import Step, Terms
+from consilience.backends._blas import one_blas_thread
 
 # Samples from which a term takes longer than handing it to a thread.
 THREADS_FROM = 512
@@ -23,11 +24,14 @@ def do_work(terms: Terms, asked: Sequence[Asked], *, progress: bool) -> None:
     follow may run on a GPU; what they make is the same whoever makes it, and when.
     """
     early, late = [], []
+    n_threads = getattr(terms.ops, "n_threads", 1)
     if terms.n_samples >= THREADS_FROM:
+        beside = terms.with_threads(max(1, n_threads // len(terms.sets)))
         for metric, cells, law in asked:
-            for part in metric.ahead(terms, cells, law=law):
+            for part in metric.ahead(beside, cells, law=law):
                 (early if part.of_graphs else late).append(part.run)
-    with _Threads(getattr(terms.ops, "n_threads", 1)) as threads:
+    alone = one_blas_thread if early or late else nullcontext()
+    with alone, _Threads(n_threads) as threads:
         for step in _watched(list(terms.steps()), progress):
             if not step.of_graphs:
                 threads.start(early)
