@@ -75,7 +75,6 @@ class Terms:
     _prepared: dict[tuple[int, View], Any] = field(default_factory=dict)
     _making: dict[Any, Any] = field(default_factory=dict)
     _guard: Any = field(default_factory=threading.Lock)
-    _preparing: Any = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
         self.needs = tuple(dict.fromkeys(self.needs))
@@ -101,12 +100,11 @@ class Terms:
         if view == View():
             return self.sets[a].values
         key = (a, view)
-        with self._preparing:
-            if key not in self._prepared:
-                while len(self._prepared) >= 2:
-                    del self._prepared[next(iter(self._prepared))]
-                self._prepared[key] = prepare(self.sets[a], view)
-            return self._prepared[key]
+        if key not in self._prepared:
+            while len(self._prepared) >= 2:
+                del self._prepared[next(iter(self._prepared))]
+            self._prepared[key] = prepare(self.sets[a], view)
+        return self._prepared[key]
 
     def centered_rows(self, a: int, view: View) -> Floats:
         """Return the prepared rows of model a about their mean, in NumPy float64."""
@@ -514,6 +512,15 @@ class Terms:
             need = replace(need, graph=replace(need.graph, k=0))
         return self._once(("block", a, need), lambda: self._block(a, need))  # type: ignore[no-any-return]
 
+    def block_rows(self, a: int, view: View) -> Any:
+        """Return the prepared rows of model a that are in blocks, on the host."""
+        from consilience.backends._offsets import rows_of, to_host
+
+        return self._once(
+            ("block rows", a, view),
+            lambda: to_host(rows_of(self.values(a, view), block_samples(self.n_samples))),
+        )
+
     def cubic(self, a: int, need: Need, kind: str) -> CubicTerms:
         """Return a block's sums of a kind, one of its `..._terms`, as of all samples."""
 
@@ -544,9 +551,7 @@ class Terms:
                 self.edges(a, need)[chosen][inside] if isinstance(need, EdgeNeed) else 1.0
             )
             return Block(block)
-        from consilience.backends._offsets import rows_of, to_host
-
-        X = to_host(rows_of(self.values(a, need.view), chosen)).astype(np.float64)
+        X = self.block_rows(a, need.view).astype(np.float64)
         X = X - X.mean(axis=0)
         if isinstance(need, MomentNeed):
             return Block(X @ X.T)

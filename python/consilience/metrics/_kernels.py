@@ -14,7 +14,7 @@ from consilience.inference.blocks import Block, influence_of_products, pair_std_
 from consilience.inference.cubic import skewness
 from consilience.inference.permutation import centered_moments, u_centered_std
 from consilience.metrics._registry import Ahead
-from consilience.needs import Need, PairNeed
+from consilience.needs import MomentNeed, PairNeed
 from consilience.terms import CenteredMoments, Floats, PairSums
 
 
@@ -202,19 +202,28 @@ def of_moments(xy: CenteredMoments, xx: CenteredMoments, yy: CenteredMoments) ->
     )
 
 
-def skewness_of_product(terms: Any, a: int, b: int, need: Need, *, unbiased: bool) -> float:
+def skewness_of_product(
+    terms: Any, a: int, b: int, need: MomentNeed | PairNeed, *, unbiased: bool
+) -> float:
     """Return the skewness of the product of two kernels over relabellings."""
     return skewness(*(terms.cubic(m, need, _kind(unbiased=unbiased)) for m in (a, b)))
 
 
 def product_ahead(
-    terms: Any, models: Sequence[int], need: Need, *, unbiased: bool
+    terms: Any, models: Sequence[int], need: MomentNeed | PairNeed, *, unbiased: bool
 ) -> Iterator[Ahead]:
     """Yield what the laws of products read of each model."""
-    kind = _kind(unbiased=unbiased)
+    yield from cubic_ahead(terms, models, need, _kind(unbiased=unbiased))
+
+
+def cubic_ahead(
+    terms: Any, models: Sequence[int], need: MomentNeed | PairNeed, kind: str
+) -> Iterator[Ahead]:
+    """Yield sums of a block of each model; its rows, that may be on a GPU, are read here."""
     # A bandwidth may come from pairs of samples.
     early = not (isinstance(need, PairNeed) and need.function == "rbf")
     for m in models:
+        terms.block_rows(m, need.view)
         yield Ahead(partial(terms.cubic, m, need, kind), of_graphs=early)
 
 

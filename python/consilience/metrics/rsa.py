@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +15,7 @@ from consilience.inference.blocks import influence_of_products, pair_std_error
 from consilience.inference.cubic import skewness
 from consilience.inference.laws import Law
 from consilience.inference.permutation import mantel_moments, of_pair_sums
+from consilience.metrics._kernels import cubic_ahead
 from consilience.metrics._registry import (
     Ahead,
     MetricSettings,
@@ -79,8 +79,7 @@ class Rsa(MetricSettings):
         """Yield what the law reads of each model."""
         (need,) = self.needs()
         if law and isinstance(need, PairNeed):
-            for m in models_in(cells):
-                yield Ahead(partial(terms.cubic, m, need, "plain_terms"))
+            yield from cubic_ahead(terms, models_in(cells), need, "plain_terms")
 
     def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
         """Return the gamma law with the moments of the null."""

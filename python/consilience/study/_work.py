@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext, suppress
 from typing import Any
@@ -13,6 +13,7 @@ from consilience.backends._blas import one_blas_thread
 # Samples from which a term takes longer than handing it to a thread.
 THREADS_FROM = 512
 
+Run = Callable[[], object]
 # A metric with its settings, the cells to score, and whether their nulls are laws.
 Asked = tuple[Any, Sequence[tuple[int, ...]], bool]
 
@@ -23,7 +24,8 @@ def do_work(terms: Terms, asked: Sequence[Asked], *, progress: bool) -> None:
     Ops are entered by one thread. The others meanwhile work on terms of graphs, as the ops that
     follow may run on a GPU; what they make is the same whoever makes it, and when.
     """
-    early, late = [], []
+    early: list[Run] = []
+    late: list[Run] = []
     n_threads = getattr(terms.ops, "n_threads", 1)
     if terms.n_samples >= THREADS_FROM:
         beside = terms.with_threads(max(1, n_threads // len(terms.sets)))
@@ -31,7 +33,7 @@ def do_work(terms: Terms, asked: Sequence[Asked], *, progress: bool) -> None:
             for part in metric.ahead(beside, cells, law=law):
                 (early if part.of_graphs else late).append(part.run)
     alone = one_blas_thread if early or late else nullcontext()
-    with alone, _Threads(n_threads) as threads:
+    with alone, _Threads(n_threads if early or late else 1) as threads:
         for step in _watched(list(terms.steps()), progress):
             if not step.of_graphs:
                 threads.start(early)
@@ -55,7 +57,7 @@ class _Threads:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def start(self, work: list[Any]) -> None:
+    def start(self, work: list[Run]) -> None:
         """Start the work in order and empty the list."""
         for run in work:
             if self._pool is None:
@@ -69,7 +71,7 @@ class _Threads:
         wait(self._started)
 
 
-def _try(run: Any) -> None:
+def _try(run: Run) -> None:
     """Run; what fails fails again where it is scored, and is told there, in order."""
     with suppress(Exception):
         run()
