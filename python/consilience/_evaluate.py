@@ -103,7 +103,8 @@ class Terms:
         if key not in self._prepared:
             while len(self._prepared) >= 2:
                 del self._prepared[next(iter(self._prepared))]
-            self._prepared[key] = prepare(self.sets[a], view)
+            n_threads = getattr(self.ops, "n_threads", 1)
+            self._prepared[key] = prepare(self.sets[a], view, n_threads)
         return self._prepared[key]
 
     def centered_rows(self, a: int, view: View) -> Floats:

@@ -153,7 +153,7 @@ def test_a_term_that_fails_can_be_asked_for_again():
 @pytest.mark.parametrize("n_threads", [1, 4])
 def test_what_fails_ahead_is_told_where_it_is_scored(models, n_threads):
     models["c"] = np.repeat(models["c"][: N // 2 + 1], 2, axis=0)[:N]
-    with pytest.raises(ValueError, match="`c`: only . samples have two neighbours"):
+    with pytest.raises(ValueError, match=r"`c`: only . samples have two neighbours"):
         cs.compare(
             models, [("id_correlation", {"permutations": 0})], intervals=None, n_threads=n_threads
         )
