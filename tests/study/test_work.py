@@ -11,7 +11,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import consilience as cs
-from consilience._evaluate import Step, Terms, terms_of
+from consilience._evaluate import Step, Terms, metric_with, terms_of
 from consilience.backends import select
 from consilience.inference import blocks
 from consilience.inference.relabel import permutations
@@ -222,3 +222,13 @@ def test_sums_of_pairs_are_made_once_for_all_metrics(models, monkeypatch):
     cs.compare(models, metrics, intervals=None)
     # Once for each pair, and once more for the step that sweeps them.
     assert Counter(asked) == Counter([(0, 0), *((a, b) for a in range(3) for b in range(a, 3))])
+
+
+def test_no_ranks_are_made_that_no_score_reads(models):
+    metric = ("information_imbalance", {"k": 4})
+    terms = terms_of(models.items(), [], [], n_threads=2)
+    _, settings = metric_with(*metric)
+    terms.needs, terms.pairs = settings.needs(), [(0, 1)]
+    do_work(terms, [(settings, [(0, 1)], True)], progress=False)
+    ranked = {key[1] for key in terms._cache if key[0] == "ranks"}
+    assert ranked == {1}

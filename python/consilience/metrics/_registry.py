@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar
 
@@ -98,7 +98,7 @@ class MetricSettings:
     splits_at_once: ClassVar[bool] = False
     dependence: ClassVar[Dependence] = "none"
 
-    def ahead(self, terms: Any, cells: Iterable[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
+    def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
         """Yield what the scores of these cells, and their laws if wanted, take long to make."""
         yield from ()
 

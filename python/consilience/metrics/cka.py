@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -36,7 +36,7 @@ class Cka(KernelSettings):
         scale = math.sqrt(kernels.u_xx * kernels.u_yy)
         return Score(kernels.u_xy / scale, Null(mean, std / scale))
 
-    def ahead(self, terms: Any, cells: Iterable[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
+    def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
         """Yield what the law reads of each model."""
         if law:
             yield from product_ahead(terms, models_in(cells), self.need, unbiased=self.debiased)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -125,7 +125,7 @@ class Cknna(SearchSettings):
             self._require_products(terms, model, defined=defined)
         return rows_ab, rows_aa, rows_bb
 
-    def ahead(self, terms: Any, cells: Iterable[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
+    def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
         """Yield what the null reads of each model."""
         if self.variant == "paper" and not self.sampled(terms):
             yield from mantel_ahead(terms, models_in(cells), self.edges, law=law)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -53,7 +53,7 @@ class DimensionMle(SearchSettings):
             value, details={"rows_dropped": float((~usable).sum()), **self.found(terms, a)}
         )
 
-    def ahead(self, terms: Any, cells: Iterable[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
+    def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
         """Yield what takes a logarithm of every distance."""
         (need,) = self.needs()
         for (m,) in cells:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
@@ -70,7 +70,7 @@ class IdCorrelationSettings(MetricSettings):
         p_value = Drawn(self.draws(terms, a, b, orders)).upper(value)
         return Score(value, details={"p_value": p_value})
 
-    def ahead(self, terms: Any, cells: Iterable[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
+    def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
         """Yield the dimensions of all models and pairs."""
         pairs = [*((m, m) for m in models_in(cells)), *cells]
         for a, b in dict.fromkeys(pairs):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -60,14 +60,15 @@ class InformationImbalance(SearchSettings):
         _, variance = mantel_moments(*self._mantel(terms, a, b), n)
         return Null(1.0, 2.0 / (float(n) * n * self.k) * math.sqrt(variance))
 
-    def ahead(self, terms: Any, cells: Iterable[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
+    def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
         """Yield what the null reads of each model."""
         if self.sampled(terms):
             return
         (need,) = self.needs()
-        models = models_in(cells)
-        yield from mantel_ahead(terms, models, need.graph, law=law)
-        for m in models:
+        sources, targets = (models_in((cell[end],) for cell in cells) for end in (0, -1))
+        yield from mantel_ahead(terms, sources, need.graph, law=law)
+        # Ranks are made in models that others are held against, and no others.
+        for m in targets:
             yield Ahead(partial(terms.rank_mantel, m, need), of_graphs=False)
             if law:
                 yield Ahead(partial(terms.cubic, m, need, "symmetric_terms"), of_graphs=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -37,7 +37,7 @@ class MutualKnn(GraphSettings):
         edges = float(n * self.k)
         return Null(mean / edges, math.sqrt(variance) / edges)
 
-    def ahead(self, terms: Any, cells: Iterable[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
+    def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
         """Yield what the null reads of each model."""
         if not self.sampled(terms):
             yield from mantel_ahead(terms, models_in(cells), self.graph, law=law)

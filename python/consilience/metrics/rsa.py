@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -75,7 +75,7 @@ class Rsa(MetricSettings):
         _, variance = mantel_moments(*of_pair_sums(sums), n)
         return Score(value, Null(0.0, math.sqrt(variance) / scale))
 
-    def ahead(self, terms: Any, cells: Iterable[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
+    def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
         """Yield what the law reads of each model."""
         (need,) = self.needs()
         if law and isinstance(need, PairNeed):
