@@ -607,7 +607,7 @@ def terms_of(
 ) -> Terms:
     """Return the terms of arrays that passed the gate."""
     check_run(backend, device)
-    sets = as_embeddings(arrays)
+    sets = as_embeddings(arrays, n_threads)
     there = on_device([s.values for s in sets], device)
     sets = [replace(s, values=X) for s, X in zip(sets, there, strict=True)]
     ops = select(backend, there, device=device, n_threads=n_threads, max_memory=max_memory)
