@@ -7,7 +7,7 @@ module that launches them on a `Device`. What is O(nk) once per model stays on t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -89,6 +89,9 @@ class CudaBackend:
     def n_threads(self) -> int:
         """Return how many threads work on the host."""
         return self.host.n_threads
+
+    def with_threads(self, n_threads: int) -> Self:
+        return replace(self, host=self.host.with_threads(n_threads))
 
     def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
         return knn_exact.knn_exact(
