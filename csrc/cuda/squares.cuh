@@ -56,10 +56,10 @@ struct SquaresRow {
 };
 
 // |x_i - x_j|^2 from differences for lanes that ask, each its own j; others keep what they have.
-// Called by whole warps, which do four at a time: memory is far. Sums are in exact_key's order.
+// Called by whole warps, which do some at a time: memory is far. Sums are in exact_key's order.
+template <int kTogether = 4>
 __device__ __forceinline__ double judged_square(const SquaresRow& row, index_t j, double otherwise,
                                                 bool asks) {
-  constexpr int kTogether = 4;
   double square = otherwise;
   unsigned left = __ballot_sync(kAllLanes, asks);
   while (left != 0) {

@@ -73,6 +73,17 @@ HARD = {
         rng.standard_normal((n, 4)) * np.where(np.arange(n)[:, None] < n // 2, 1e-5, 1.0)
     ),
 }
+
+
+def chain_of_near_ties(rng, n):
+    """A circle whose radii are steps apart that products cannot tell, but from the far end."""
+    angles = rng.uniform(0.0, 2.0 * np.pi, n)
+    radii = 1.0 + 2e-14 * rng.permutation(n)
+    radii[: n // 10 + 1] = 0.0
+    return radii[:, None] * np.column_stack([np.cos(angles), np.sin(angles)])
+
+
+HARD["a chain of near ties"] = chain_of_near_ties
 # Around the edges of micro-tiles, panels and blocks.
 SIZES = [3, 5, 33, 47, 48, 49, 97, 481, 530]
 
@@ -100,12 +111,13 @@ def test_ranks_seen_from_some_rows(ops, sets, rng, m, k):
         assert found.columns.size == found.squares.size == found.block.size == 0
 
 
-def on_gpu(X, sources, ks, *, exact_samples, rows_at_a_time, rows=None, sample=None):
-    """The answer of the GPU's kernels on a CPU, by sorted rows up to so many samples."""
+def on_gpu(X, sources, ks, *, exact_samples, rows_at_a_time, rows=None, sample=None, searched=2048):
+    """The answer of the GPU's kernels on a CPU: rows sorted up to so many samples, else searched
+    up to so many entries, else laid out in classes."""
     from consilience.backends.cuda import rank_counts
     from emulated import emulated
 
-    fixed, per_row = rank_counts.needed_bytes(X, sources, ks, sample, exact_samples)
+    fixed, per_row = rank_counts.needed_bytes(X, sources, ks, sample, exact_samples, searched)
     ops = emulated()
     return rank_counts.rank_counts(
         ops.device,
@@ -117,21 +129,29 @@ def on_gpu(X, sources, ks, *, exact_samples, rows_at_a_time, rows=None, sample=N
         sample=sample,
         max_memory=fixed + rows_at_a_time * per_row,
         exact_samples=exact_samples,
+        searched=searched,
     )
 
 
-@pytest.mark.parametrize("exact_samples", [0, 2048])
+SORTED, SEARCHED, CLASSED = (
+    {"exact_samples": 2048},
+    {"exact_samples": 0},
+    {"exact_samples": 0, "searched": 0},
+)
+
+
+@pytest.mark.parametrize("way", [SORTED, SEARCHED, CLASSED])
 @pytest.mark.parametrize("name", HARD)
-def test_ranks_of_hard_sets_on_a_gpu(name, exact_samples, rng):
+def test_ranks_of_hard_sets_on_a_gpu(name, way, rng):
     for n in (3, 5, 33, 140):
         X = HARD[name](rng, n)
         for k in sorted({1, min(n - 1, 60)}):
             sources = [graph_of(rng, n, k) for _ in range(2)]
-            found = on_gpu(X, sources, [1, k], exact_samples=exact_samples, rows_at_a_time=59)
+            found = on_gpu(X, sources, [1, k], rows_at_a_time=59, **way)
             assert_array_equal(found.sums, expected_sums(X, sources, [1, k]), f"n={n}, k={k}")
 
 
-def test_more_entries_than_a_gpu_looks_up_at_a_time(rng):
+def test_more_entries_than_a_gpu_searches(rng):
     X = rng.integers(0, 9, (300, 2)).astype(np.float32)
     X[5] += 1e6
     sources = [graph_of(rng, 300, k) for k in (270, 299, 280, 265, 266, 267, 268, 269, 299)]
@@ -180,6 +200,21 @@ def test_ranks_among_thousands(name, k, rng):
     found = [native(n_threads=t).rank_counts(X, sources, [1, k]).sums for t in (1, 3)]
     for sums in found:
         assert_array_equal(sums, expected)
+
+
+@pytest.mark.parametrize("name", [*LARGE, "a chain of near ties"])
+def test_many_ranks_of_some_rows_among_thousands_on_a_gpu(name, rng):
+    n = 2500
+    X = {**LARGE, **HARD}[name](rng, n)
+    rows = rng.permutation(n)[:5]
+    whole = [shuffled_graph(rng, n, k) for k in (700, 800, 1200)]
+    seen = [Graph(graph.indices[rows], graph.distances[rows]) for graph in whole]
+    found = on_gpu(X, seen, [1, 700], exact_samples=0, rows_at_a_time=3, rows=rows)
+    D = reference.distances(X)[rows]
+    D[np.arange(5), rows] = np.inf
+    for graph, sums in zip(seen, found.sums, strict=True):
+        chosen = np.take_along_axis(rankdata(D, axis=1), graph.indices, axis=1)
+        assert_array_equal(sums, np.stack([chosen[:, 0], chosen[:, :700].sum(axis=1)], axis=1))
 
 
 def all_ranks_by_threads(X, sources, ks, sample):

@@ -1,13 +1,15 @@
 """Sums of ranks over neighbour lists, and of all ranks: csrc/cuda/rank_counts.cuh.
 
 Up to 2,048 samples every row's exact keys are sorted. Above, tiles of squares tell who is nearer
-than a listed sample wherever their error allows, and differences where it does not; for sums of all
-ranks, samples that a row sees about equally far share their mean rank.
+than a listed sample wherever their error allows, and differences where it does not: of few entries
+by a search among them, of many from the row in classes of distance. For sums of all ranks, samples
+of one class share their mean rank.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,8 +29,10 @@ from consilience.terms import Floats, Graph, Indices, RankTerms
 
 # As many as a block sorts in 48 KiB of shared memory; the same on the CPU.
 EXACT_SAMPLES = 2048
+# As many as a row's samples are searched among, which costs less than classes up to there.
 QUERIES = 2048
 SPLITTERS, CLASSES, CLASS_THREADS = 1024, 33 * 512, 512
+CLASS_BYTES = 8 * (SPLITTERS + 2) + 4 * CLASSES + CLASSES // 8
 # A tile this large keeps cuBLAS busy.
 TILE_BYTES = 1 << 30
 QUERIES_PER_BLOCK = 8
@@ -46,10 +50,12 @@ def rank_counts(
     sample: Indices | None,
     max_memory: int,
     exact_samples: int = EXACT_SAMPLES,
+    searched: int = QUERIES,
 ) -> RankTerms:
     """Return sums of ranks in X over the first k neighbours; see consilience.backends.base.
 
     exact_samples : up to so many samples, rows are sorted
+    searched : above, rows of up to so many entries, at most 2,048, are searched; others classed
     """
     n = len(X)
     n_rows = n if rows is None else len(rows)
@@ -57,14 +63,14 @@ def rank_counts(
         raise ValueError(f"`ks` must ascend from 1 to the k of the sources, got {list(ks)}")
     if any(len(graph.indices) != n_rows for graph in sources):
         raise ValueError(f"`sources` must have {n_rows} lists each")
-    fixed, per_row = needed_bytes(X, sources, ks, sample, exact_samples)
+    fixed, per_row = needed_bytes(X, sources, ks, sample, exact_samples, searched)
     require_memory("rank_counts", fixed + per_row, max_memory)
     room = min(max_memory - fixed, TILE_BYTES)
     height = min(n_rows, max(1, room // per_row), MOST_ROWS)
 
-    way = _way(n, exact_samples)
     lists = _Lists(device, residents, sources, ks, n, height)
-    ranks = way(device, X, rows, height, whole=sample is not None)
+    tasks = _Tasks(lists.count * lists.k > searched, sample is not None)
+    ranks = _way(n, exact_samples)(device, X, rows, height, tasks)
     whole = None if sample is None else _WholeRanks(device, n, sample)
     sums = np.empty((len(sources), n_rows, len(ks)))
     for first in range(0, n_rows, height):
@@ -84,13 +90,23 @@ def needed_bytes(
     ks: Sequence[int],
     sample: Indices | None,
     exact_samples: int = EXACT_SAMPLES,
+    searched: int = QUERIES,
 ) -> tuple[int, int]:
     """Return the bytes of what is there for all rows, and of a stripe of one row."""
     way = _way(len(X), exact_samples)
+    tasks = _Tasks(len(sources) * ks[-1] > searched, sample is not None)
     fixed = way.fixed_bytes(X) + sum(graph.indices.nbytes for graph in sources)
     fixed += 0 if sample is None else 16 * len(X) + 8 * (len(sample) ** 2 + len(sample))
     listed = len(sources) * (4 * ks[-1] + 8 * len(ks))
-    return fixed, listed + way.row_bytes(X, ranks=sample is not None)
+    return fixed, listed + way.row_bytes(X, tasks)
+
+
+@dataclass(frozen=True)
+class _Tasks:
+    """What is asked of tiles: ranks of more entries than are searched, and of all samples."""
+
+    many: bool
+    whole: bool
 
 
 def _way(n: int, exact_samples: int) -> type[_SortedRows] | type[_Tiles]:
@@ -150,11 +166,11 @@ class _SortedRows:
         return 8 * len(X) + copied
 
     @staticmethod
-    def row_bytes(X: Any, *, ranks: bool) -> int:
+    def row_bytes(X: Any, tasks: _Tasks) -> int:
         return 12 * len(X)
 
     def __init__(
-        self, device: Device, X: Any, rows: Indices | None, height: int, *, whole: bool
+        self, device: Device, X: Any, rows: Indices | None, height: int, tasks: _Tasks
     ) -> None:
         self._device, self._X = device, device.view(X)
         n = len(X)
@@ -186,18 +202,20 @@ class _Tiles:
         return centered_bytes(X) + 8 * len(X)
 
     @staticmethod
-    def row_bytes(X: Any, *, ranks: bool) -> int:
-        return (12 if ranks else 8) * len(X) + 8 * (int(X.shape[1]) + 2)
+    def row_bytes(X: Any, tasks: _Tasks) -> int:
+        each = 8 + (16 if tasks.many or tasks.whole else 0) + (4 if tasks.whole else 0)
+        return each * len(X) + 8 * (int(X.shape[1]) + 2)
 
     def __init__(
-        self, device: Device, X: Any, rows: Indices | None, height: int, *, whole: bool
+        self, device: Device, X: Any, rows: Indices | None, height: int, tasks: _Tasks
     ) -> None:
         self._device, self._set, self._rows = device, centered_rows(device, X), rows
         n = len(X)
         self._samples = None if rows is None else device.from_host(np.asarray(rows, np.int64))
         self._products = device.empty((height, n), np.float64)
-        self.matrix = device.empty((height if whole else 0, n), np.float32)
-        self._whole = whole
+        self._many, self._classed = tasks.many, tasks.many or tasks.whole
+        self.matrix = device.empty((height if tasks.whole else 0, n), np.float32)
+        self._laid_out = device.empty((height if self._classed else 0, 2 * n), np.float64)
 
     def write(self, first: int, height: int, lists: _Lists) -> None:
         """Write the ranks of a stripe's entries, and all that there is room for."""
@@ -208,36 +226,31 @@ class _Tiles:
             held, _ = self._set.some(self._device, self._rows[first : first + height])
             own = held.pointer
         self._set.multiply(self._device, own, height, self._products.pointer)
-        self._device.launch(
-            "rank_listed",
-            height,
-            THREADS,
-            self._products,
-            self._set.X,
-            n,
-            d,
-            self._set.is_double,
-            self._set.norms,
-            self._samples,
-            first,
-            lists.told,
-            lists.count,
-            lists.k,
-            lists.entries,
-            shared=32 * QUERIES,
-        )
-        if self._whole:
+        row = (self._set.X, n, d, self._set.is_double, self._set.norms, self._samples, first)
+        told = (lists.told, lists.count, lists.k)
+        if not self._many:
+            self._device.launch(
+                "rank_listed",
+                height,
+                THREADS,
+                self._products,
+                *row,
+                *told,
+                lists.entries,
+                shared=32 * QUERIES,
+            )
+        if self._classed:
             self._device.launch(
                 "rank_classes",
                 height,
                 CLASS_THREADS,
                 self._products,
-                n,
-                d,
-                self._set.norms,
-                first,
-                self.matrix,
-                shared=12 * SPLITTERS + 4 * CLASSES,
+                *row,
+                *(told if self._many else (None, 0, 0)),
+                self._laid_out,
+                lists.entries,
+                self.matrix if len(self.matrix) else None,
+                shared=CLASS_BYTES,
             )
 
 
