@@ -22,7 +22,7 @@ from consilience.backends.cuda import (
     rank_counts,
 )
 from consilience.backends.cuda import moments as cross_moments
-from consilience.backends.cuda._device import Buffer, Device
+from consilience.backends.cuda._device import Device
 from consilience.backends.cuda._residents import Residents
 from consilience.backends.native import NativeBackend
 from consilience.terms import (
@@ -36,7 +36,6 @@ from consilience.terms import (
     Moments,
     RankTerms,
     Splits,
-    require_whole,
 )
 
 # Of the GPU's free memory, where no budget is given: what an op does not count is small.
