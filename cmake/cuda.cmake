@@ -25,9 +25,11 @@ find_package(CUDAToolkit REQUIRED)
 if(NOT CONSILIENCE_CUDA_ARCHITECTURES)
   execute_process(COMMAND ${CMAKE_CUDA_COMPILER} --list-gpu-arch
     OUTPUT_VARIABLE known COMMAND_ERROR_IS_FATAL ANY)
+  # 90a has the warpgroups of Hopper, which no other architecture runs.
   foreach(architecture 80 90 100)
     if(known MATCHES "compute_${architecture}\n")
-      list(APPEND CONSILIENCE_CUDA_ARCHITECTURES ${architecture}-real)
+      string(REPLACE 90 90a real ${architecture})
+      list(APPEND CONSILIENCE_CUDA_ARCHITECTURES ${real}-real)
       set(newest ${architecture})
     endif()
   endforeach()

@@ -173,6 +173,7 @@ def build(run: Run) -> None:
     """Build the package for this GPU alone, with all cores."""
     cuda = "ON" if run.facts["nvcc"] else "OFF"
     capability = run.facts["gpu"].get("compute_capability", "9.0").replace(".", "")
+    capability = capability.replace("90", "90a")  # with the warpgroups of Hopper
     options = {
         "CONSILIENCE_CUDA": cuda,
         "CONSILIENCE_CUDA_ARCHITECTURES": f"{capability}-real",

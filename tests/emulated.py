@@ -15,7 +15,6 @@ except ImportError:
     _emulated = None
 
 
-
 def _buffer(array):
     return Buffer(array.ctypes.data, array.shape, array.dtype, array)
 
@@ -24,6 +23,10 @@ class EmulatedDevice:
     """Host memory that kernels run on as if it were a GPU's."""
 
     name = "emulated"
+    multiprocessors = 3
+
+    def __init__(self, warpgroups=True):
+        self._warpgroups = warpgroups
 
     def empty(self, shape, dtype):
         array = np.empty(shape, dtype)
@@ -46,6 +49,7 @@ class EmulatedDevice:
 
     def launch(self, kernel, grid, block, *arguments, shared=0):
         grid = (grid,) if isinstance(grid, int) else grid
+        _emulated.use_warpgroups(self._warpgroups)
         _emulated.launch(kernel, grid, block, shared, words(arguments))
 
     def gemm(
@@ -78,9 +82,9 @@ class EmulatedDevice:
         pass
 
 
-def emulated(**options):
-    """Return the CUDA backend on the emulator."""
+def emulated(*, warpgroups=True, **options):
+    """Return the CUDA backend on the emulator, with the instructions of Hopper or without."""
     if _emulated is None:
         pytest.skip("built without the emulator (CONSILIENCE_EMULATOR=ON)")
     settings = {"host": native(n_threads=2), "max_memory": 1 << 28, **options}
-    return CudaBackend(EmulatedDevice(), **settings)
+    return CudaBackend(EmulatedDevice(warpgroups), **settings)

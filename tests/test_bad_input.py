@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import consilience as cs
+from consilience import _validate
+from consilience._validate import as_embeddings
 
 N = 24
 
@@ -495,3 +497,14 @@ def test_one_bad_entry_is_found_wherever_it_is(value, row, rng):
     X[row, 199] = value
     with pytest.raises(ValueError, match=f"at row {row}, column 199"):
         cs.cka(X, X)
+
+
+@pytest.mark.parametrize("n_threads", [None, 1, 3])
+def test_of_several_bad_arrays_the_first_is_told(monkeypatch, n_threads):
+    monkeypatch.setattr(_validate, "LARGE", 0)
+    arrays = [(name, np.arange(12.0).reshape(4, 3)) for name in "abcd"]
+    assert [s.name for s in as_embeddings(arrays, n_threads)] == list("abcd")
+    arrays[1][1][2, 1] = np.nan
+    arrays[3][1][0, 0] = np.inf
+    with pytest.raises(ValueError, match="`b` has NaN at row 2, column 1"):
+        as_embeddings(arrays, n_threads)

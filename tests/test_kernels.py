@@ -90,10 +90,18 @@ def test_all_sources_are_included():
         assert len(re.findall(rf"\b{name}\s*\(", without_comments(text))) >= 1
 
 
-@pytest.mark.parametrize("architecture", ["80", "90", "100"])
+@pytest.mark.parametrize("architecture", ["80", "90", "90a", "100"])
 def test_kernels_compile_at_run_time(architecture):
     options = (*_cupy.OPTIONS, f"-arch=sm_{architecture}", "--device-as-default-execution-space")
     assert compile_with(nvrtc(), _cupy.source(), options) == ""
+
+
+@pytest.mark.parametrize("order", [("90a", "90"), ("90", "90a")])
+def test_the_architecture_with_more_instructions_is_taken(order):
+    # CuPy adds the plain one to the options of _cupy.
+    options = [f"-arch=sm_{architecture}" for architecture in order]
+    source = "#ifndef __CUDA_ARCH_FEAT_SM90_ALL\n#error plain\n#endif\n"
+    assert compile_with(nvrtc(), source, options) == ""
 
 
 def test_the_compiler_at_run_time_can_refuse():

@@ -4,6 +4,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import consilience as cs
 import reference
+from consilience import views
+from consilience._validate import as_embedding
+from consilience.needs import View
+from consilience.views import prepare
 
 
 @pytest.mark.parametrize("normalize", ["none", "l2", "max", "zscore"])
@@ -30,3 +34,24 @@ def test_a_quantile_is_a_share(rng, q):
 def test_rows_that_become_equal_are_refused():
     with pytest.raises(ValueError, match="constant after normalize='l2'"):
         cs.preprocess(np.array([[1.0, 1.0], [2.0, 2.0]]), normalize="l2")
+
+
+@pytest.mark.parametrize("normalize", ["zscore", "l2", "max"])
+@pytest.mark.parametrize("shape", [(700, 1), (900, 31), (411, 65), (333, 130)])
+def test_threads_and_parts_change_no_bit(monkeypatch, normalize, shape):
+    X = np.random.default_rng(2).standard_normal(shape).astype("f4") * 3.0
+    X[:, 0] = np.where(np.arange(shape[0]) % 2 == 0, 5.0, -4.0)
+    embedding, view = as_embedding(X, "X"), View(normalize)
+    whole = prepare(embedding, view, 4)
+    monkeypatch.setattr(views, "LARGE", 0)
+    for n_threads in (1, 4):
+        assert_array_equal(prepare(embedding, view, n_threads), whole)
+
+
+def test_the_first_zero_row_is_told_for_any_number_of_threads(monkeypatch):
+    monkeypatch.setattr(views, "LARGE", 0)
+    X = np.ones((40_000, 16))
+    X[[9_000, 30_000]] = 0.0
+    for n_threads in (1, 4):
+        with pytest.raises(ValueError, match=r"zero row \(row 9000\)"):
+            prepare(as_embedding(X, "X"), View("l2"), n_threads)

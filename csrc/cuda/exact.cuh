@@ -24,7 +24,8 @@ extern "C" __global__ void __launch_bounds__(256)
     exact_keys(const void* X, index_t n, index_t d, index_t is_double, index_t products,
                const index_t* queries, index_t n_queries, double* keys) {
   const index_t first = static_cast<index_t>(blockIdx.y) * kQueriesPerBlock;
-  const int count = static_cast<int>(min(static_cast<index_t>(kQueriesPerBlock), n_queries - first));
+  const int count =
+      static_cast<int>(min(static_cast<index_t>(kQueriesPerBlock), n_queries - first));
   const void* rows[kQueriesPerBlock];  // those behind the last stand in for it
 #pragma unroll
   for (int q = 0; q < kQueriesPerBlock; ++q) {

@@ -4,8 +4,13 @@
 #include "common.cuh"
 #include "exact.cuh"
 #include "graph_terms.cuh"
+#include "group_tiles.cuh"
+#include "halves.cuh"
 #include "joint_nearest.cuh"
+#include "key_groups.cuh"
 #include "knn_exact.cuh"
+#include "knn_groups.cuh"
+#include "knn_lists.cuh"
 #include "mantel.cuh"
 #include "moments.cuh"
 #include "pair_terms.cuh"
@@ -22,6 +27,7 @@
   X(complete_squares)          \
   X(edge_values)               \
   X(exact_keys)                \
+  X(gather_halves)             \
   X(gather_ranks)              \
   X(gather_rows)               \
   X(graph_terms)               \
@@ -30,6 +36,7 @@
   X(joint_candidates)          \
   X(joint_distances)           \
   X(knn_finish)                \
+  X(knn_geometry)              \
   X(knn_keys)                  \
   X(knn_keys_fine)             \
   X(knn_reaches)               \

@@ -1,5 +1,6 @@
 // The k nearest rows. Products of rows rounded to halves leave few candidates a row, inside a bound
-// that is proven; differences in float64 judge those. CPU twin: cpu/knn_exact.cpp, cpu/candidates.hpp.
+// that is proven; differences in float64 judge those. CPU twin: cpu/knn_exact.cpp,
+// cpu/candidates.hpp.
 //
 // With u = scale (x - mean), a pair's key is, up to a constant of row i,
 //   kappa_ij = beta_j - s u_i.u_j;   l2: s = 2, beta_j = |u_j|^2;   ip: s = 1, beta_j = -M.u_j, M =
@@ -9,22 +10,17 @@
 // n^2 d / 2 products, 7 flops an entry, no entry leaves the chip.
 #pragma once
 
-#include "common.cuh"
+#include "halves.cuh"
+#include "key_groups.cuh"
+#include "knn_groups.cuh"
+#include "knn_lists.cuh"
 
-struct __align__(16) Bounds {
-  float norm, error, offset, reach;
-};
-
-// Candidates of a row: key and index, 8 bytes.
-struct __align__(8) Candidate {
-  float key;
-  int index;
-};
-
-constexpr int kTileRows = 128;   // of a block of 8 warps, 2 x 4
-constexpr int kChunk = 32;       // features multiplied at a time, 64 bytes
-constexpr int kStages = 4;       // chunks on their way
-constexpr int kGroup = 16;       // blocks of rows that meet the same columns while these are in L2
+constexpr int kTileRows = 128;     // of a block of 8 warps, 2 x 4
+constexpr int kTileColumns = 128;  // two blocks a multiprocessor, one multiplies as the other lists
+constexpr int kChunk = 32;         // features multiplied at a time, 64 bytes
+constexpr int kStages = 4;         // chunks on their way
+constexpr int kSharedBytes = kStages * (kTileRows + kTileColumns) * kChunk * 2;
+static_assert(kTileRows == kBrickRows && kTileColumns == kBrickRows, "tiles are of whole bricks");
 
 // Where 16 bytes of a row of a chunk lie, so that eight rows are read without bank conflicts.
 __device__ __forceinline__ int swizzled(int row, int piece) {
@@ -36,47 +32,46 @@ struct Tile {
 };
 
 // Rows in groups, so that blocks which run together share what they read.
-__device__ __forceinline__ Tile tile_of(index_t block, index_t n_columns, int tile_columns) {
-  const index_t across = (n_columns + tile_columns - 1) / tile_columns;
+__device__ __forceinline__ Tile tile_of(index_t block, index_t n_columns) {
+  const index_t across = (n_columns + kTileColumns - 1) / kTileColumns;
   const index_t group = block / (across * kGroup), inside = block % (across * kGroup);
-  return {(group * kGroup + inside % kGroup) * kTileRows, inside / kGroup * tile_columns};
+  return {(group * kGroup + inside % kGroup) * kTileRows, inside / kGroup * kTileColumns};
 }
 
-// Products of kTileRows rows of X and kColumns of Y, in fragments. kTerms = 1: h.h'. kTerms = 3: rows
-// are [high | low], and low.high' + high.low' + high.high' are summed a chunk at a time, which
-// keeps the error of sums below that of the rest.
-template <int kTerms, int kColumns>
+// Products of kTileRows rows of X and kTileColumns of Y, in fragments. kTerms = 1: h.h'. kTerms =
+// 3: rows are [high | low], and low.high' + high.low' + high.high' are summed a chunk at a time,
+// which keeps the error of sums below that of the rest.
+template <int kTerms>
 struct Product {
-  static constexpr int kAcross = kColumns / 4 / 8;  // fragments of a warp, of 16 x 8
+  static constexpr int kAcross = kTileColumns / 4 / 8;  // fragments of a warp, of 16 x 8
   float sums[4][kAcross][4];
 
-  static constexpr int kStageHalves = (kTileRows + kColumns) * kChunk;
+  static constexpr int kStageHalves = (kTileRows + kTileColumns) * kChunk;
 
   __device__ __forceinline__ void load(unsigned short* stage, const unsigned short* X,
-                                       const unsigned short* Y, index_t n_x, index_t n_y,
-                                       index_t length, Tile tile, int chunk, int per_term) {
+                                       const unsigned short* Y, index_t chunks, Tile tile,
+                                       int chunk, int per_term) {
     const int term = kTerms == 1 ? 0 : chunk / per_term;
-    const index_t at = static_cast<index_t>(kTerms == 1 ? chunk : chunk % per_term) * kChunk;
-    const index_t half = static_cast<index_t>(per_term) * kChunk;
-    const index_t at_x = at + (kTerms == 3 && term == 0 ? half : 0);
-    const index_t at_y = at + (kTerms == 3 && term == 1 ? half : 0);
+    const int at = kTerms == 1 ? chunk : chunk % per_term;
+    const int at_x = at + (kTerms == 3 && term == 0 ? per_term : 0);
+    const int at_y = at + (kTerms == 3 && term == 1 ? per_term : 0);
     const int piece = threadIdx.x % 4;
 #pragma unroll
-    for (int pass = 0; pass < (kTileRows + kColumns) / 64; ++pass) {
-      const int row = pass * 64 + threadIdx.x / 4;
-      const bool of_x = row < kTileRows;
-      const index_t wanted = of_x ? tile.row + row : tile.column + row - kTileRows;
-      const index_t last = (of_x ? n_x : n_y) - 1;
-      const unsigned short* from = of_x ? X + at_x : Y + at_y;
-      copy_async(stage + swizzled(row, piece),
-                 from + (wanted < last ? wanted : last) * length + piece * 8);
+    for (int pass = 0; pass < (kTileRows + kTileColumns) / 64; ++pass) {
+      const bool of_x = pass < kTileRows / 64;
+      const int row = pass * 64 + threadIdx.x / 4, own = of_x ? row : row - kTileRows;
+      const int part = of_x ? at_x : at_y;  // half a brick
+      const index_t block = (of_x ? tile.row : tile.column) / kBrickRows;
+      const unsigned short* brick = (of_x ? X : Y) + (block * chunks + part / 2) * kBrick;
+      copy_async(stage + swizzled(row, piece), brick + in_brick(own, part % 2 * 4 + piece));
     }
   }
 
   __device__ __forceinline__ void multiply(const unsigned short* stage,
                                            float (&into)[4][kAcross][4]) {
     const int lane = lane_index();
-    const int rows = warp_index() / 4 * 64, columns = kTileRows + warp_index() % 4 * (kColumns / 4);
+    const int rows = warp_index() / 4 * 64,
+              columns = kTileRows + warp_index() % 4 * (kTileColumns / 4);
 #pragma unroll
     for (int step = 0; step < kChunk / 16; ++step) {
       unsigned a[4][4], b[kAcross / 2][4];
@@ -100,9 +95,9 @@ struct Product {
   }
 
   __device__ __forceinline__ void run(unsigned short* shared, const unsigned short* X,
-                                      const unsigned short* Y, index_t n_x, index_t n_y,
-                                      index_t length, Tile tile) {
-    const int per_term = static_cast<int>(length) / kChunk / (kTerms == 1 ? 1 : 2);
+                                      const unsigned short* Y, index_t chunks, Tile tile) {
+    const int halves = static_cast<int>(chunks) * (kBrickFeatures / kChunk);
+    const int per_term = kTerms == 1 ? halves : halves / 2;
     const int n_chunks = per_term * kTerms;
 #pragma unroll
     for (int m = 0; m < 4; ++m) {
@@ -115,7 +110,7 @@ struct Product {
 #pragma unroll
     for (int chunk = 0; chunk < kStages - 1; ++chunk) {
       if (chunk < n_chunks) {
-        load(shared + chunk * kStageHalves, X, Y, n_x, n_y, length, tile, chunk, per_term);
+        load(shared + chunk * kStageHalves, X, Y, chunks, tile, chunk, per_term);
       }
       copy_commit();
     }
@@ -124,7 +119,7 @@ struct Product {
       __syncthreads();
       const int next = chunk + kStages - 1;
       if (next < n_chunks) {
-        load(shared + next % kStages * kStageHalves, X, Y, n_x, n_y, length, tile, next, per_term);
+        load(shared + next % kStages * kStageHalves, X, Y, chunks, tile, next, per_term);
       }
       copy_commit();
       const unsigned short* stage = shared + chunk % kStages * kStageHalves;
@@ -145,46 +140,38 @@ struct Product {
     }
   }
 
-  // Where this thread's entries lie in the tile: entry (m, half, p, odd) is sums[m][p][2 half + odd].
+  // Where this thread's entries lie in the tile: entry (m, half, p, odd) is sums[m][p][2 half +
+  // odd].
   __device__ __forceinline__ static int row(int m, int half) {
     return warp_index() / 4 * 64 + lane_index() / 4 + 16 * m + 8 * half;
   }
   __device__ __forceinline__ static int column(int p, int odd) {
-    return warp_index() % 4 * (kColumns / 4) + lane_index() % 4 * 2 + 8 * p + odd;
+    return warp_index() % 4 * (kTileColumns / 4) + lane_index() % 4 * 2 + 8 * p + odd;
   }
 };
 
-__device__ __forceinline__ void list(Candidate* lists, int* counts, index_t row, index_t capacity,
-                                     float key, index_t index) {
-  const int place = atomicAdd(counts + row, 1);
-  if (place < capacity) lists[row * capacity + place] = {key, static_cast<int>(index)};
-}
-
-// Candidates of all rows X among the rows Y. If `same`, X is Y and a pair is met once for both.
-// ids: which of the rows Y each row X is.
-template <int kTerms, int kColumns>
-__device__ __forceinline__ void sweep(const unsigned short* X, const Bounds* bounds_x,
-                                      const index_t* ids, index_t n_x, const unsigned short* Y,
-                                      const Bounds* bounds_y, index_t n_y, index_t length, float s,
-                                      bool same, Candidate* lists, int* counts, index_t capacity) {
+// CandidateLists the candidates of a tile.
+template <int kTerms>
+__device__ __forceinline__ void sweep(const Searched& of, const CandidateLists& lists) {
   unsigned char* raw = dynamic_shared();
-  __shared__ Bounds rows[kTileRows], columns[kColumns];
-  const Tile tile = tile_of(blockIdx.x, n_y, kColumns);
-  if (tile.row >= n_x || (same && tile.column + kColumns - 1 <= tile.row)) return;  // all of it
+  __shared__ Bounds rows[kTileRows], columns[kTileColumns];
+  const Tile tile = tile_of(blockIdx.x, of.n_y);
+  // The whole block ends where all of its pairs are met in another.
+  if (tile.row >= of.n_x || (of.same && tile.column + kTileColumns - 1 <= tile.row)) return;
   const Bounds nobody = {0.0f, 0.0f, infinity_float(), -infinity_float()};
-  for (int t = threadIdx.x; t < kTileRows + kColumns; t += blockDim.x) {
+  for (int t = threadIdx.x; t < kTileRows + kTileColumns; t += blockDim.x) {
     if (t < kTileRows) {
-      rows[t] = tile.row + t < n_x ? bounds_x[tile.row + t] : nobody;
+      rows[t] = tile.row + t < of.n_x ? of.bounds_x[tile.row + t] : nobody;
     } else {
       const index_t j = tile.column + t - kTileRows;
-      columns[t - kTileRows] = j < n_y ? bounds_y[j] : nobody;
+      columns[t - kTileRows] = j < of.n_y ? of.bounds_y[j] : nobody;
     }
   }
-  Product<kTerms, kColumns> product;
-  product.run(reinterpret_cast<unsigned short*>(raw), X, Y, n_x, n_y, length, tile);
+  Product<kTerms> product;
+  product.run(reinterpret_cast<unsigned short*>(raw), of.X, of.Y, of.chunks, tile);
   __syncthreads();  // no stage is read any more: each thread keeps a row's products there
   auto* kept = reinterpret_cast<float*>(raw) + threadIdx.x;
-  constexpr int kOfRow = 2 * Product<kTerms, kColumns>::kAcross;
+  constexpr int kOfRow = 2 * Product<kTerms>::kAcross;
 #pragma unroll
   for (int m = 0; m < 4; ++m) {
 #pragma unroll
@@ -195,10 +182,9 @@ __device__ __forceinline__ void sweep(const unsigned short* X, const Bounds* bou
 #pragma unroll
       for (int e = 0; e < kOfRow; ++e) {
         const Bounds y = columns[product.column(e / 2, e % 2)];
-        const float value = product.sums[m][e / 2][2 * half + e % 2];
-        const float most = fmaf(s, value, fmaf(x.error, y.norm, x.norm * y.error));
+        const float most = most_of(of.s, product.sums[m][e / 2][2 * half + e % 2], x, y);
         if (most + x.reach >= y.offset) for_x |= 1u << e;
-        if (same && most + y.reach >= x.offset) for_y |= 1u << e;
+        if (of.same && most + y.reach >= x.offset) for_y |= 1u << e;
       }
       unsigned hits = for_x | for_y;
       if (hits == 0) continue;
@@ -210,69 +196,90 @@ __device__ __forceinline__ void sweep(const unsigned short* X, const Bounds* bou
         const int e = __ffs(static_cast<int>(hits)) - 1;
         const int c = product.column(e / 2, e % 2);
         const index_t i = tile.row + r, j = tile.column + c;
-        if (i >= n_x || j >= n_y || (same ? i >= j : ids[i] == j)) continue;
-        const float value = s * kept[e * blockDim.x];
-        if (for_x >> e & 1u) list(lists, counts, i, capacity, columns[c].offset - value, j);
-        if (for_y >> e & 1u) list(lists, counts, j, capacity, x.offset - value, i);
+        if (!of.meets(i, j)) continue;
+        const float value = of.s * kept[e * blockDim.x];
+        if (for_x >> e & 1u) lists.add(i, columns[c].offset - value, j);
+        if (for_y >> e & 1u) lists.add(j, x.offset - value, i);
       }
     }
   }
 }
 
-extern "C" __global__ void __launch_bounds__(256, 1)
+extern "C" __global__ void __launch_bounds__(kWarpgroups ? kGroupThreads : 256, kWarpgroups ? 1 : 2)
     knn_sweep(const unsigned short* X, const Bounds* bounds_x, const index_t* ids, index_t n_x,
-              const unsigned short* Y, const Bounds* bounds_y, index_t n_y, index_t length, double s,
-              index_t same, Candidate* lists, int* counts, index_t capacity) {
-  sweep<1, 256>(X, bounds_x, ids, n_x, Y, bounds_y, n_y, length, static_cast<float>(s), same != 0,
-                lists, counts, capacity);
+              const unsigned short* Y, const Bounds* bounds_y, index_t n_y, index_t chunks,
+              double s, index_t same, Candidate* lists, int* counts, index_t capacity) {
+  const Searched of = {
+      X, bounds_x, ids, n_x, Y, bounds_y, n_y, chunks, static_cast<float>(s), same != 0};
+  if (kWarpgroups) {
+    sweep_by_groups(of, {lists, counts, capacity});
+  } else {
+    sweep<1>(of, {lists, counts, capacity});
+  }
+}
+
+// How this device's knn_sweep and knn_keys want to be launched: threads, bytes of shared memory,
+// and whether a block a multiprocessor takes one tile after another.
+extern "C" __global__ void __launch_bounds__(32) knn_geometry(index_t* found) {
+  static_assert(sizeof(KeyShared) <= sizeof(SweepShared), "the sweep's memory is enough for both");
+  if (threadIdx.x != 0) return;
+  found[0] = kWarpgroups ? kGroupThreads : 256;
+  found[1] = kWarpgroups ? kGroupBytes<SweepShared> : kSharedBytes;
+  found[2] = kWarpgroups;
 }
 
 extern "C" __global__ void __launch_bounds__(256, 1)
     knn_sweep_fine(const unsigned short* X, const Bounds* bounds_x, const index_t* ids, index_t n_x,
-                   const unsigned short* Y, const Bounds* bounds_y, index_t n_y, index_t length,
+                   const unsigned short* Y, const Bounds* bounds_y, index_t n_y, index_t chunks,
                    double s, index_t same, Candidate* lists, int* counts, index_t capacity) {
-  sweep<3, 128>(X, bounds_x, ids, n_x, Y, bounds_y, n_y, length, static_cast<float>(s), same != 0,
-                lists, counts, capacity);
+  sweep<3>({X, bounds_x, ids, n_x, Y, bounds_y, n_y, chunks, static_cast<float>(s), same != 0},
+           {lists, counts, capacity});
 }
 
-// keys[i, j] = B_j - s h_i.h_j of all pairs of X and Y, infinite for a row itself. (n_x, n_y)
-template <int kTerms, int kColumns>
-__device__ __forceinline__ void write_keys(const unsigned short* X, const index_t* ids_x,
-                                           index_t n_x, const unsigned short* Y,
-                                           const Bounds* bounds_y, const index_t* ids_y,
-                                           index_t n_y, index_t length, float s, float* keys) {
+// keys[i, j] = B_j - s h_i.h_j of all pairs of X and Y, infinite for a row itself. (n_x, width),
+// width >= n_y a multiple of eight: sectors of memory are written whole.
+template <int kTerms>
+__device__ __forceinline__ void write_keys(const Searched& of, const index_t* ids_y, float* keys,
+                                           index_t width) {
   unsigned char* raw = dynamic_shared();
-  const Tile tile = tile_of(blockIdx.x, n_y, kColumns);
-  if (tile.row >= n_x) return;
-  Product<kTerms, kColumns> product;
-  product.run(reinterpret_cast<unsigned short*>(raw), X, Y, n_x, n_y, length, tile);
+  const Tile tile = tile_of(blockIdx.x, of.n_y);
+  if (tile.row >= of.n_x) return;
+  Product<kTerms> product;
+  product.run(reinterpret_cast<unsigned short*>(raw), of.X, of.Y, of.chunks, tile);
 #pragma unroll
   for (int m = 0; m < 4; ++m) {
 #pragma unroll
-    for (int e = 0; e < 4 * Product<kTerms, kColumns>::kAcross; ++e) {
+    for (int e = 0; e < 4 * Product<kTerms>::kAcross; ++e) {
       const index_t i = tile.row + product.row(m, e / 2 % 2);
       const index_t j = tile.column + product.column(e / 4, e % 2);
-      if (i < n_x && j < n_y) {
-        const bool itself = ids_x[i] == ids_y[j];
-        const float value = bounds_y[j].offset - s * product.sums[m][e / 4][e % 4];
-        keys[i * n_y + j] = itself ? infinity_float() : value;
+      if (i < of.n_x && j < of.n_y) {
+        const bool itself = of.ids[i] == ids_y[j];
+        const float value = of.bounds_y[j].offset - of.s * product.sums[m][e / 4][e % 4];
+        keys[i * width + j] = itself ? infinity_float() : value;
       }
     }
   }
 }
 
-extern "C" __global__ void __launch_bounds__(256, 1)
+extern "C" __global__ void __launch_bounds__(kWarpgroups ? kGroupThreads : 256, kWarpgroups ? 1 : 2)
     knn_keys(const unsigned short* X, const index_t* ids_x, index_t n_x, const unsigned short* Y,
-             const Bounds* bounds_y, const index_t* ids_y, index_t n_y, index_t length, double s,
-             float* keys) {
-  write_keys<1, 256>(X, ids_x, n_x, Y, bounds_y, ids_y, n_y, length, static_cast<float>(s), keys);
+             const Bounds* bounds_y, const index_t* ids_y, index_t n_y, index_t chunks, double s,
+             float* keys, index_t width) {
+  const Searched of = {X,    nullptr, ids_x, n_x, Y, bounds_y, n_y, chunks, static_cast<float>(s),
+                       false};
+  if (kWarpgroups) {
+    write_keys_by_groups(of, ids_y, keys, width);
+  } else {
+    write_keys<1>(of, ids_y, keys, width);
+  }
 }
 
 extern "C" __global__ void __launch_bounds__(256, 1)
     knn_keys_fine(const unsigned short* X, const index_t* ids_x, index_t n_x,
-                  const unsigned short* Y, const Bounds* bounds_y, const index_t* ids_y, index_t n_y,
-                  index_t length, double s, float* keys) {
-  write_keys<3, 128>(X, ids_x, n_x, Y, bounds_y, ids_y, n_y, length, static_cast<float>(s), keys);
+                  const unsigned short* Y, const Bounds* bounds_y, const index_t* ids_y,
+                  index_t n_y, index_t chunks, double s, float* keys, index_t width) {
+  write_keys<3>({X, nullptr, ids_x, n_x, Y, bounds_y, n_y, chunks, static_cast<float>(s), false},
+                ids_y, keys, width);
 }
 
 // The rank-th smallest (from 0) of what `get` gives, for all threads. In each pass the values left
@@ -346,11 +353,12 @@ __device__ __forceinline__ float nth_smallest(Get get, index_t count, int rank, 
 // A_i = the rank-th smallest key of row i; and how many keys lie within twice its error of that,
 // which is about as many as a sweep would list. A block a row, whose keys are kept on the chip.
 extern "C" __global__ void __launch_bounds__(1024)
-    knn_reaches(const float* keys, index_t n_keys, index_t rank, Bounds* bounds, int* within) {
+    knn_reaches(const float* keys, index_t width, index_t n_keys, index_t rank, Bounds* bounds,
+                int* within) {
   CONSILIENCE_DYNAMIC_SHARED(raw);
   __shared__ Selection selection;
   auto* own = reinterpret_cast<float*>(raw);
-  for (index_t t = threadIdx.x; t < n_keys; t += blockDim.x) own[t] = keys[blockIdx.x * n_keys + t];
+  for (index_t t = threadIdx.x; t < n_keys; t += blockDim.x) own[t] = keys[blockIdx.x * width + t];
   __syncthreads();
   const float reach =
       nth_smallest([&](index_t t) { return own[t]; }, n_keys, static_cast<int>(rank), selection);
@@ -365,20 +373,32 @@ extern "C" __global__ void __launch_bounds__(1024)
   }
 }
 
+// Up to so many values, looking at all for each is faster than bins and than sorting.
+constexpr int kLooked = 512;
+
+// The place of value t among `count` in order, those of equal ones by what `before` says.
+template <class Before>
+__device__ __forceinline__ int place_of(int t, int count, Before before) {
+  int place = 0;
+  for (int other = 0; other < count; ++other) place += before(other, t);
+  return place;
+}
+
 // What became of a row.
 constexpr int kDone = 0, kTooMany = 1, kTooFew = 2;
 
-// Judges the candidates of a row each: those that can be among the k nearest in float64. A row whose
-// list ran over gets the reach that its listed ones prove; one whose reach was too short is told.
+// Judges the candidates of a row each: those that can be among the k nearest in float64. A row
+// whose list ran over gets the reach that its listed ones prove; one whose reach was too short is
+// told.
 extern "C" __global__ void __launch_bounds__(128)
     knn_finish(const void* X, index_t d, index_t is_double, index_t products, double scale,
                const index_t* ids, Bounds* bounds_x, const Bounds* bounds_y, const float* slack,
-               const double* constants, const Candidate* lists, const int* counts,
-               index_t capacity, index_t k, index_t* indices, double* distances, int* states,
-               int* judged) {
+               const double* constants, const Candidate* lists, const int* counts, index_t capacity,
+               index_t k, index_t* indices, double* distances, int* states, int* judged) {
   unsigned char* raw = dynamic_shared();
   __shared__ Selection selection;
   __shared__ int survivors;
+  __shared__ float kth_upper;
   auto* keys = reinterpret_cast<double*>(raw);  // (capacity), and with them
   auto* chosen = reinterpret_cast<int*>(keys + capacity);
   auto* upper = reinterpret_cast<float*>(chosen + capacity);
@@ -396,12 +416,22 @@ extern "C" __global__ void __launch_bounds__(128)
   for (int t = threadIdx.x; t < count; t += blockDim.x) {
     const Bounds y = bounds_y[own[t].index];
     const float error = fmaf(x.error, y.norm, x.norm * y.error);
-    upper[t] = own[t].key + 1.0001f * (error + 2.0f * slack[own[t].index]) +
-               4e-7f * fabsf(own[t].key);
+    upper[t] =
+        own[t].key + 1.0001f * (error + 2.0f * slack[own[t].index]) + 4e-7f * fabsf(own[t].key);
   }
   __syncthreads();
-  const float kth =
-      nth_smallest([&](index_t t) { return upper[t]; }, count, static_cast<int>(k) - 1, selection);
+  if (count <= kLooked) {
+    for (int t = threadIdx.x; t < count; t += blockDim.x) {
+      const int place = place_of(t, count, [&](int a, int b) {
+        return upper[a] < upper[b] || (upper[a] == upper[b] && a < b);
+      });
+      if (place == k - 1) kth_upper = upper[t];
+    }
+    __syncthreads();
+  }
+  const float kth = count <= kLooked ? kth_upper
+                                     : nth_smallest([&](index_t t) { return upper[t]; }, count,
+                                                    static_cast<int>(k) - 1, selection);
   if (listed > capacity) {
     if (threadIdx.x == 0) bounds_x[q].reach = kth;
     return;  // the whole block
@@ -420,6 +450,25 @@ extern "C" __global__ void __launch_bounds__(128)
     const double key = exact_key(X, i, X, chosen[t], d, is_double, products);
     if (lane_index() == 0) keys[t] = key;
   }
+  const auto settle = [&](int t, int place) {
+    if (place >= k) return;
+    indices[q * k + place] = chosen[t];
+    distances[q * k + place] = products ? keys[t] : sqrt(keys[t]);
+    if (place < k - 1) return;
+    judged[q] = n_chosen;
+    const double scaled = scale * scale * keys[t];
+    const double rounding = 1e-12 * (fabs(scaled) + fabs(constants[i]));
+    if (scaled + constants[i] + rounding > x.reach) states[q] = kTooFew;
+  };
+  __syncthreads();
+  if (n_chosen <= kLooked) {
+    for (int t = threadIdx.x; t < n_chosen; t += blockDim.x) {
+      settle(t, place_of(t, n_chosen, [&](int a, int b) {
+               return keys[a] < keys[b] || (keys[a] == keys[b] && chosen[a] < chosen[b]);
+             }));
+    }
+    return;  // the whole block
+  }
   int padded = 1;
   while (padded < n_chosen) padded *= 2;
   for (int t = n_chosen + threadIdx.x; t < padded; t += blockDim.x) {
@@ -427,16 +476,7 @@ extern "C" __global__ void __launch_bounds__(128)
     chosen[t] = 0x7fffffff;
   }
   bitonic_sort(keys, chosen, padded);
-  for (int t = threadIdx.x; t < k; t += blockDim.x) {
-    indices[q * k + t] = chosen[t];
-    distances[q * k + t] = products ? keys[t] : sqrt(keys[t]);
-  }
-  if (threadIdx.x == 0) {
-    judged[q] = n_chosen;
-    const double scaled = scale * scale * keys[k - 1];
-    const double rounding = 1e-12 * (fabs(scaled) + fabs(constants[i]));
-    if (scaled + constants[i] + rounding > x.reach) states[q] = kTooFew;
-  }
+  for (int t = threadIdx.x; t < k; t += blockDim.x) settle(t, t);
 }
 
 // The k smallest of each row of keys in order, ties by index. A block a row, 12 bytes of shared

@@ -2,7 +2,7 @@
 // mean in float64, halves of 16 bits.
 #pragma once
 
-#include "common.cuh"
+#include "halves.cuh"
 
 // sums[c, f] = sum of column f over rows [c * height, (c + 1) * height); 32 columns a block of 256.
 extern "C" __global__ void __launch_bounds__(256)
@@ -46,7 +46,8 @@ extern "C" __global__ void __launch_bounds__(256)
 }
 
 // Rows about their mean, scaled and rounded to halves: [high] or, if `fine`, [high | low], each of
-// `length` halves with zeros behind the d-th. What is known of each, in scaled units:
+// `length` halves with zeros behind the d-th, in bricks (halves.cuh). What is known of each, in
+// scaled units:
 //   bounds (N, c, B, infinity) of csrc/cuda/knn_exact.cuh; slack >= beta - B;
 //   constants[i]: kappa_ij = scale^2 key_ij + constants[i], key the float64 one. A warp a row.
 extern "C" __global__ void __launch_bounds__(256)
@@ -54,9 +55,15 @@ extern "C" __global__ void __launch_bounds__(256)
                const double* mean, double scale, index_t length, index_t fine, double rounding,
                unsigned short* halves, float* bounds, float* slack, double* constants) {
   const index_t i = static_cast<index_t>(blockIdx.x) * 8 + warp_index();
-  if (i >= n) return;  // the whole warp
+  const index_t chunks = length / kBrickFeatures * (fine ? 2 : 1);
+  if (i >= n) {  // the whole warp
+    if (i >= (n + kBrickRows - 1) / kBrickRows * kBrickRows) return;
+    for (index_t f = lane_index(); f < chunks * kBrickFeatures; f += kWarp) {
+      halves[half_at(i, f, chunks)] = 0;
+    }
+    return;
+  }
   double squares = 0.0, lost = 0.0, lost_fine = 0.0, with_mean = 0.0, mean_squares = 0.0;
-  unsigned short* row = halves + i * length * (fine ? 2 : 1);
   for (index_t f = lane_index(); f < length; f += kWarp) {
     const double m = f < d ? mean[f] : 0.0;
     const double u = f < d ? scale * (entry(X, i * d + f, is_double) - m) : 0.0;
@@ -64,8 +71,8 @@ extern "C" __global__ void __launch_bounds__(256)
     const double rest = u - static_cast<double>(float_of(high));
     const unsigned short low = half_of(static_cast<float>(rest));
     const double rest_fine = rest - static_cast<double>(float_of(low));
-    row[f] = high;
-    if (fine) row[length + f] = low;
+    halves[half_at(i, f, chunks)] = high;
+    if (fine) halves[half_at(i, length + f, chunks)] = low;
     squares += u * u;
     lost += rest * rest;
     lost_fine += rest_fine * rest_fine;

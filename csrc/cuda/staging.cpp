@@ -83,8 +83,8 @@ cudaError_t copy_staged(cudaStream_t stream, void* to, const void* from, std::si
       if (p >= kPieces) status = cudaEventSynchronize(piece.moved);
       if (status != cudaSuccess) break;
       copy_in_threads(piece.memory, static_cast<const char*>(from) + p * kPiece, size(p));
-      status = cudaMemcpyAsync(static_cast<char*>(to) + p * kPiece, piece.memory, size(p), kind,
-                               stream);
+      status =
+          cudaMemcpyAsync(static_cast<char*>(to) + p * kPiece, piece.memory, size(p), kind, stream);
     }
     if (status == cudaSuccess) status = cudaEventRecord(piece.moved, stream);
   }

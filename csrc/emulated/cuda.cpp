@@ -37,6 +37,7 @@ struct Block {
   std::vector<std::unique_ptr<Thread>> threads;
   std::vector<Warp> warps;
   Barrier barrier;
+  Barrier some[16];
   std::vector<unsigned char> shared;
   const std::function<void()>* kernel = nullptr;
 };
@@ -61,11 +62,13 @@ void body() {
 
 void run_block(unsigned n_threads) {
   block.barrier = {n_threads, 0, 0};
+  for (Barrier& barrier : block.some) barrier = {};
   block.warps.assign((n_threads + 31) / 32, Warp{});
   for (unsigned t = 0; t < n_threads; ++t) {
     Thread& thread = *block.threads[t];
     thread.ended = false;
     thread.awaited = nullptr;
+    thread.idle = false;
     thread.flat = t;
     thread.warp = &block.warps[t / 32];
     thread.index = {t % block_dim.x, t / block_dim.x % block_dim.y,
@@ -78,9 +81,9 @@ void run_block(unsigned n_threads) {
     for (unsigned t = 0; t < n_threads; ++t) {
       Thread& thread = *block.threads[t];
       if (thread.ended || (thread.awaited && thread.awaited->turn == thread.turn)) continue;
-      moved = true;
       running = &thread;
       thread.fiber.enter();
+      moved = moved || !thread.idle;
       left -= thread.ended;
     }
     if (!moved) throw std::runtime_error("threads of a block wait for each other in vain");
@@ -105,6 +108,11 @@ void wait(Barrier& barrier) {
 }
 
 void wait_block() { wait(block.barrier); }
+
+void wait_some(unsigned which, unsigned threads) {
+  block.some[which].expected = threads;
+  wait(block.some[which]);
+}
 
 void run(dim3 grid, dim3 threads, std::size_t shared_bytes, const std::function<void()>& kernel) {
   const unsigned n_threads = threads.x * threads.y * threads.z;

@@ -48,6 +48,8 @@ struct Thread {
   const Barrier* awaited = nullptr;
   unsigned turn = 0;
   bool ended = false;
+  // It looked again for what others have to do, in vain.
+  bool idle = false;
 };
 
 extern Thread* running;
@@ -57,6 +59,21 @@ inline Warp& warp() { return *running->warp; }
 unsigned char* dynamic_shared();
 void wait(Barrier& barrier);
 void wait_block();
+// `threads` of the block wait for each other at its barrier `which`.
+void wait_some(unsigned which, unsigned threads);
+
+// Lets the others run; `idle` if nothing was done since the last time.
+inline void rest(bool idle) {
+  current().idle = idle;
+  current().fiber.leave();
+  current().idle = false;
+}
+// Lets the others run until `done()`.
+template <class Done>
+void wait_until(Done done) {
+  for (; !done(); current().idle = true) current().fiber.leave();
+  current().idle = false;
+}
 
 void run(dim3 grid, dim3 block, std::size_t shared_bytes, const std::function<void()>& kernel);
 

@@ -83,6 +83,7 @@ void gemm(std::uint64_t a, std::uint64_t b, std::uint64_t c, long m, long n, lon
 PYBIND11_MODULE(_emulated, m) {
   m.def("launch", &launch);
   m.def("gemm", &gemm);
+  m.def("use_warpgroups", [](bool use) { kWarpgroups = use; });
   m.def("kernels", [] {
     std::vector<std::string> names;
     for (const auto& [name, invoke] : kernels()) names.push_back(name);

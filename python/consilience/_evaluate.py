@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,6 +22,7 @@ from consilience.backends import (
 )
 from consilience.backends.base import sampled_pairs, sampled_rows
 from consilience.inference.blocks import Block, block_samples
+from consilience.inference.cubic import CubicTerms
 from consilience.inference.permutation import of_ranks
 from consilience.needs import (
     EdgeNeed,
@@ -55,7 +57,7 @@ T = TypeVar("T")
 
 @dataclass(eq=False)
 class Terms:
-    """The terms of some models, each made at most once and shared by all metrics.
+    """The terms of some models, each made at most once and shared by all metrics and threads.
 
     Sweeps over pairs of samples serve all models and all `needs` at once: they are merged when
     the first of their terms is asked for. `pairs` are the ordered pairs that will be scored.
@@ -71,9 +73,15 @@ class Terms:
     nulls: bool = True
     _cache: dict[Any, Any] = field(default_factory=dict)
     _prepared: dict[tuple[int, View], Any] = field(default_factory=dict)
+    _making: dict[Any, Any] = field(default_factory=dict)
+    _guard: Any = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.needs = tuple(dict.fromkeys(self.needs))
+
+    def with_threads(self, n_threads: int) -> Terms:
+        """Return the same terms, made by ops that take so many threads of the host."""
+        return replace(self, ops=self.ops.with_threads(n_threads))
 
     @property
     def n_samples(self) -> int:
@@ -95,7 +103,8 @@ class Terms:
         if key not in self._prepared:
             while len(self._prepared) >= 2:
                 del self._prepared[next(iter(self._prepared))]
-            self._prepared[key] = prepare(self.sets[a], view)
+            n_threads = getattr(self.ops, "n_threads", 1)
+            self._prepared[key] = prepare(self.sets[a], view, n_threads)
         return self._prepared[key]
 
     def centered_rows(self, a: int, view: View) -> Floats:
@@ -106,8 +115,14 @@ class Terms:
         return np.asarray(X - X.mean(axis=0))
 
     def _once(self, key: Any, make: Any) -> Any:
-        if key not in self._cache:
-            self._cache[key] = make()
+        if key in self._cache:
+            return self._cache[key]
+        with self._guard:
+            lock = self._making.setdefault(key, threading.RLock())
+        # Terms ask for others without a cycle, so that no two threads wait for each other.
+        with lock:
+            if key not in self._cache:
+                self._cache[key] = make()
         return self._cache[key]
 
     def graph(self, a: int, need: GraphNeed) -> Graph:
@@ -152,6 +167,7 @@ class Terms:
                     f"neighbours of {self.name(m)}",
                     self._search_cost(graph) * self.dims(m),
                     partial(self._graph_and_edges, m, graph),
+                    of_graphs=True,
                 )
         channels = self._channels()
         if channels:
@@ -262,9 +278,13 @@ class Terms:
 
     def log_distances(self, a: int, need: GraphNeed) -> Floats:
         """Return the sums of the logarithms of the distances to all k neighbours."""
-        with np.errstate(divide="ignore"):
-            logs = np.log(self._widest_graph(a, need).distances[:, : need.k])
-        return np.asarray(logs.sum(axis=1))
+
+        def make() -> Floats:
+            with np.errstate(divide="ignore"):
+                logs = np.log(self._widest_graph(a, need).distances[:, : need.k])
+            return np.asarray(logs.sum(axis=1))
+
+        return self._once(("log distances", a, need), make)  # type: ignore[no-any-return]
 
     def list_terms(self, a: int, b: int, need: GraphNeed, **wanted: bool) -> ListTerms:
         """Return comparisons of the ordered neighbour lists of a and b."""
@@ -275,11 +295,11 @@ class Terms:
 
     def mantel(self, a: int, need: GraphNeed | EdgeNeed) -> MantelTerms:
         """Return what permutation moments need of model a's graph."""
+        return self._once(("mantel", a, need), lambda: self._mantel(a, need))  # type: ignore[no-any-return]
+
+    def _mantel(self, a: int, need: GraphNeed | EdgeNeed) -> MantelTerms:
         if isinstance(need, EdgeNeed):
-            return self._once(  # type: ignore[no-any-return]
-                ("mantel", a, need),
-                lambda: self.ops.mantel_terms(self.graph(a, need.graph), self.edges(a, need)),
-            )
+            return self.ops.mantel_terms(self.graph(a, need.graph), self.edges(a, need))
         ranked = [other.graph for other in self.needs if isinstance(other, RankNeed)]
         # Ranks are asked for of several k, and one pass serves all.
         ks = sorted({g.k for g in ranked if _same_but_k(g, need)} if need in ranked else {need.k})
@@ -295,15 +315,18 @@ class Terms:
         All pairs on that side of the diagonal are drawn when the first is asked for: scores that
         have these draws are symmetric.
         """
-        pairs = [
-            pair for pair in self.pairs if pair[0] != pair[1] and (pair[0] < pair[1]) == (a < b)
-        ]
-        if (a, b) not in pairs:
-            return np.asarray(self._mantel_draws([(a, b)], need, orders)[0])
         made = self._once(("mantel draws", need, a < b), dict)
         if made.get("orders") is not orders:
-            made.update(orders=orders, draws=self._mantel_draws(pairs, need, orders))
-        return made["draws"][pairs.index((a, b))]  # type: ignore[no-any-return]
+            pairs = [
+                pair for pair in self.pairs if pair[0] != pair[1] and (pair[0] < pair[1]) == (a < b)
+            ]
+            draws = {}
+            if (a, b) in pairs:
+                draws = dict(zip(pairs, self._mantel_draws(pairs, need, orders), strict=True))
+            made.update(orders=orders, draws=draws)
+        if (a, b) not in made["draws"]:
+            return np.asarray(self._mantel_draws([(a, b)], need, orders)[0])
+        return made["draws"][a, b]  # type: ignore[no-any-return]
 
     def _mantel_draws(
         self, pairs: Sequence[tuple[int, int]], need: GraphNeed | EdgeNeed, orders: Indices
@@ -331,6 +354,10 @@ class Terms:
     def derived(self, models: tuple[int, ...], key: Any, make: Callable[[], T]) -> T:
         """Return what `make` makes of the terms of one model or a pair, made once."""
         return self._once(("derived", models, key), make)  # type: ignore[no-any-return]
+
+    def of_rows(self, m: int, key: Any, make: Callable[[], T]) -> T:
+        """Return what `make` makes of rows of model m, in their order, made once."""
+        return self._once(("of rows", m, key), make)  # type: ignore[no-any-return]
 
     def _moment_pairs(self) -> list[tuple[int, int]]:
         """Return the pairs a <= b whose moments will be asked for, with a set's own."""
@@ -391,9 +418,13 @@ class Terms:
 
     def pair_sums(self, a: int, b: int, need: PairNeed) -> PairSums:
         """Return the sums over all pairs of samples for models a and b."""
-        channels = self._channels()
-        table: PairTable = self._once("pair_terms", lambda: self._sweep_pairs(channels))
-        return table.pair(channels.index((a, need)), channels.index((b, need)))
+
+        def make() -> tuple[PairTable, dict[tuple[int, PairNeed], int]]:
+            channels = self._channels()
+            return self._sweep_pairs(channels), {c: place for place, c in enumerate(channels)}
+
+        table, places = self._once("pair_terms", make)
+        return table.pair(places[a, need], places[b, need])  # type: ignore[no-any-return]
 
     def _channels(self) -> list[tuple[int, PairNeed]]:
         wanted = sorted({m for pair in self.pairs for m in pair})
@@ -417,15 +448,15 @@ class Terms:
 
         Of a model with itself: its own distances, sqrt(2) times as large.
         """
-        models = {m for pair in self.pairs for m in pair}
-        pairs = sorted({(min(pair), max(pair)) for pair in self.pairs} | {(m, m) for m in models})
-        distances = self._once(("joint", need), lambda: self._sweep_joints(need, pairs))
-        return distances[pairs.index((min(a, b), max(a, b)))]  # type: ignore[no-any-return]
+        distances = self._once(("joint", need), lambda: self._sweep_joints(need))
+        return distances[min(a, b), max(a, b)]  # type: ignore[no-any-return]
 
-    def _sweep_joints(self, need: JointNeed, pairs: list[tuple[int, int]]) -> Floats:
-        models = sorted({m for pair in pairs for m in pair})
+    def _sweep_joints(self, need: JointNeed) -> dict[tuple[int, int], Floats]:
+        models = sorted({m for pair in self.pairs for m in pair})
+        pairs = sorted({(min(pair), max(pair)) for pair in self.pairs} | {(m, m) for m in models})
         sets = [self.values(m, need.view) for m in models]
-        return self.ops.joint_nearest(sets, [(models.index(a), models.index(b)) for a, b in pairs])
+        places = [(models.index(a), models.index(b)) for a, b in pairs]
+        return dict(zip(pairs, self.ops.joint_nearest(sets, places), strict=True))
 
     def rank_sums(self, a: int, b: int, need: RankNeed) -> Floats:
         """Return, per row, the sum of the ranks in b of its first k neighbours in a."""
@@ -455,11 +486,13 @@ class Terms:
 
     def rank_mantel(self, b: int, need: RankNeed) -> MantelTerms:
         """Return what permutation moments need of the ranks in b, less their mean."""
-        ranks = self.ranks(b, need)
-        return self._once(  # type: ignore[no-any-return]
-            ("rank mantel", b, need.graph.view, need.graph.distance),
-            lambda: of_ranks(ranks.columns, ranks.squares, ranks.block),
-        )
+
+        def make() -> MantelTerms:
+            ranks = self.ranks(b, need)
+            return of_ranks(ranks.columns, ranks.squares, ranks.block)
+
+        key = ("rank mantel", b, need.graph.view, need.graph.distance)
+        return self._once(key, make)  # type: ignore[no-any-return]
 
     def _alike(self, need: RankNeed) -> list[RankNeed]:
         return [
@@ -480,6 +513,30 @@ class Terms:
             need = replace(need, graph=replace(need.graph, k=0))
         return self._once(("block", a, need), lambda: self._block(a, need))  # type: ignore[no-any-return]
 
+    def block_rows(self, a: int, view: View) -> Any:
+        """Return the prepared rows of model a that are in blocks, on the host."""
+        from consilience.backends._offsets import rows_of, to_host
+
+        return self._once(
+            ("block rows", a, view),
+            lambda: to_host(rows_of(self.values(a, view), block_samples(self.n_samples))),
+        )
+
+    def cubic(self, a: int, need: Need, kind: str) -> CubicTerms:
+        """Return a block's sums of a kind, one of its `..._terms`, as of all samples."""
+
+        def of_block() -> CubicTerms:
+            found: CubicTerms = getattr(self.block(a, need), kind)
+            return found.at(self.n_samples)
+
+        def make() -> CubicTerms:
+            if not isinstance(need, RankNeed):
+                return of_block()
+            any_k = replace(need, graph=replace(need.graph, k=0))
+            return self._once(("cubic", a, any_k, kind), of_block)  # type: ignore[no-any-return]
+
+        return self._once(("cubic", a, need, kind), make)  # type: ignore[no-any-return]
+
     def _block(self, a: int, need: Need) -> Block:
         chosen = block_samples(self.n_samples)
         if isinstance(need, RankNeed):
@@ -495,9 +552,7 @@ class Terms:
                 self.edges(a, need)[chosen][inside] if isinstance(need, EdgeNeed) else 1.0
             )
             return Block(block)
-        from consilience.backends._offsets import rows_of, to_host
-
-        X = to_host(rows_of(self.values(a, need.view), chosen)).astype(np.float64)
+        X = self.block_rows(a, need.view).astype(np.float64)
         X = X - X.mean(axis=0)
         if isinstance(need, MomentNeed):
             return Block(X @ X.T)
@@ -514,11 +569,15 @@ class Terms:
 
 @dataclass(frozen=True)
 class Step:
-    """A heavy part of the work: what it is, about how many multiplications, and how to do it."""
+    """A heavy part of the work: what it is, about how many multiplications, and how to do it.
+
+    of_graphs : whether it finds neighbours; such steps come first
+    """
 
     label: str
     cost: float
     run: Callable[[], object]
+    of_graphs: bool = False
 
 
 def _same_but_k(a: GraphNeed, b: GraphNeed) -> bool:
@@ -548,7 +607,7 @@ def terms_of(
 ) -> Terms:
     """Return the terms of arrays that passed the gate."""
     check_run(backend, device)
-    sets = as_embeddings(arrays)
+    sets = as_embeddings(arrays, n_threads)
     there = on_device([s.values for s in sets], device)
     sets = [replace(s, values=X) for s, X in zip(sets, there, strict=True)]
     ops = select(backend, there, device=device, n_threads=n_threads, max_memory=max_memory)

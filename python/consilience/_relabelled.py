@@ -98,6 +98,10 @@ class Relabelled:
         """Return what is made of moments; no relabelling changes a model's own."""
         return self._terms.derived(models, key, make) if len(set(models)) == 1 else make()
 
+    def of_rows(self, m: int, key: Any, make: Callable[[], T]) -> T:
+        """Return what is made of rows, in their order, anew."""
+        return make()
+
     def distance_sample(self, m: int, view: View) -> Floats:
         """Return distances of the same pairs of samples for all models."""
         i, j = self._terms.pairs_of_samples()

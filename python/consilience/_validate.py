@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+# Entries of arrays in host memory from which threads read them.
+LARGE = 1 << 22
 # Beyond these the eighth power, which products of squared kernels reach, leaves float64.
 LARGEST = 1e35
 SMALLEST = 1e-35
@@ -196,9 +199,19 @@ def _check_range(values: Any, name: str) -> None:
         )
 
 
-def as_embeddings(arrays: Iterable[tuple[str, Any]]) -> list[Embedding]:
-    """Return the arrays as Embeddings of the same samples."""
-    sets = [as_embedding(array, name) for name, array in arrays]
+def as_embeddings(
+    arrays: Iterable[tuple[str, Any]], n_threads: int | None = None
+) -> list[Embedding]:
+    """Return the arrays as Embeddings of the same samples; threads read large ones on the host."""
+    named = list(arrays)
+    large = all(isinstance(array, np.ndarray) for _, array in named) and (
+        sum(array.size for _, array in named) >= LARGE
+    )
+    if large and len(named) > 1 and n_threads != 1:
+        with ThreadPoolExecutor(n_threads and max(1, n_threads)) as pool:
+            sets = list(pool.map(lambda one: as_embedding(one[1], one[0]), named))
+    else:
+        sets = [as_embedding(array, name) for name, array in named]
     for other in sets[1:]:
         if other.n_samples != sets[0].n_samples:
             raise ValueError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ from consilience._validate import Embedding, as_embedding, check_choice
 from consilience.needs import Normalize, View
 
 NORMALIZATIONS = ("none", "l2", "max", "zscore")
+# Entries of an array in host memory from which it is prepared in parts, by threads.
+LARGE = 1 << 20
 
 
 def check_view(view: View) -> None:
@@ -21,8 +25,10 @@ def check_view(view: View) -> None:
         raise ValueError(f"`clip_quantile` must be in (0, 1], got {q}")
 
 
-def prepare(embedding: Embedding, view: View) -> Any:
+def prepare(embedding: Embedding, view: View, n_threads: int = 1) -> Any:
     """Return the values as `view` wants them; the array itself if it wants nothing.
+
+    Its bits do not depend on n_threads, that work on the host.
 
     l2 : rows of length 1;  max : rows divided by their largest absolute value;
     zscore : columns of mean 0 and variance 1, constant columns 0;
@@ -38,8 +44,13 @@ def prepare(embedding: Embedding, view: View) -> Any:
 
     require_float64(X)
     xp = array_namespace(X)
+    large = isinstance(X, np.ndarray) and X.size >= LARGE
+    if not large:
+        n_threads = 1
     if view.clip_quantile is None and view.normalize != "zscore":
-        X = _normalized_in_blocks(xp, X, view, embedding.name)
+        X = _normalized_in_blocks(xp, X, view, embedding.name, n_threads)
+    elif large and view == View("zscore"):
+        X = _standardized(X, n_threads)
     else:
         X = _normalized(xp, xp.astype(X, xp.float64), view, embedding.name)
     if bool(xp.all(X[0, :] == X[-1, :])) and bool(xp.all(X[:1, :] == X)):
@@ -50,15 +61,45 @@ def prepare(embedding: Embedding, view: View) -> Any:
     return X
 
 
-def _normalized_in_blocks(xp: Any, X: Any, view: View, name: str) -> Any:
+def _each(work: Callable[[Any], None], parts: Iterable[Any], n_threads: int) -> None:
+    """Do the work on all parts; what fails is the first of them that does."""
+    if n_threads == 1:
+        for part in parts:
+            work(part)
+        return
+    with ThreadPoolExecutor(n_threads) as pool:
+        list(pool.map(work, parts))
+
+
+def _standardized(X: Any, n_threads: int) -> Any:
+    """Return columns of mean 0 and variance 1, as `_normalized` makes them of all at once."""
+    n, d = X.shape
+    out = np.empty((n, d))
+    # Blocks of one column would be summed in another order.
+    edges = np.linspace(0, d, max(1, d // 32) + 1).astype(int).tolist()
+
+    def write(first: int) -> None:
+        columns = slice(edges[first], edges[first + 1])
+        block = X[:, columns].astype(np.float64, order="C")
+        out[:, columns] = _normalized(np, block, View("zscore"), "")
+
+    _each(write, range(len(edges) - 1), n_threads)
+    return out
+
+
+def _normalized_in_blocks(xp: Any, X: Any, view: View, name: str, n_threads: int) -> Any:
     """Return what looks at one row at a time; on the host while the row is in cache."""
     n, d = X.shape
     if isinstance(X, np.ndarray):
-        step = max(1, (1 << 14) // d)
+        # Threads take more at a time, as they wait for each other between NumPy's calls.
+        step = max(1, (1 << (14 if n_threads == 1 else 17)) // d)
         out = np.empty((n, d))
-        for start in range(0, n, step):
+
+        def write(start: int) -> None:
             rows = X[start : start + step].astype(np.float64)
             out[start : start + step] = _normalized(xp, rows, view, name, start)
+
+        _each(write, range(0, n, step), n_threads)
         return out
     # Each block waits for its check of zero rows once; its temporaries stay below 1 GiB.
     step = max(1, (1 << 24) // d)

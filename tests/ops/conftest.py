@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,11 +15,12 @@ CONFIGURATIONS = {
     "native, three threads": {"tile": 33, "n_threads": 3},
 }
 ARRAYS = {"array": {}, "array, row by row": {"entries": 1}}
-EMULATED = "cuda, emulated"
+EMULATED = {"cuda, emulated": True, "cuda, emulated, no warpgroups": False}
 
 
 def pytest_generate_tests(metafunc):
-    gpu.parametrize(metafunc, "ops", [*CONFIGURATIONS, *ARRAYS, EMULATED])
+    gpu.parametrize(metafunc, "ops", [*CONFIGURATIONS, *ARRAYS, *EMULATED])
+    gpu.parametrize(metafunc, "cuda", [*EMULATED])
 
 
 @pytest.fixture
@@ -27,9 +30,19 @@ def ops(request):
         return native(**CONFIGURATIONS[request.param])
     if request.param in ARRAYS:
         return ArrayBackend(**ARRAYS[request.param])
-    if request.param == EMULATED:
-        return emulated(screened_from=64)
-    return gpu.on_gpu(request.param)
+    return kernels(request.param)
+
+
+@pytest.fixture
+def cuda(request):
+    """The CUDA kernels by every loader, few samples being enough for the screened search."""
+    return kernels(request.param)
+
+
+def kernels(name):
+    if name in EMULATED:
+        return emulated(screened_from=64, warpgroups=EMULATED[name])
+    return replace(gpu.on_gpu(name), screened_from=64)
 
 
 @pytest.fixture

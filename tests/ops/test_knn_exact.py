@@ -6,6 +6,7 @@ import reference
 from consilience import _core
 from consilience.backends import _screening
 from consilience.backends.array import ArrayBackend
+from emulated import emulated
 from engine import native
 
 
@@ -401,3 +402,27 @@ def test_large_lists_are_exact_too(make, dtype, distance, rng):
             other = more.knn_exact(X, k=k, distance=distance)
             assert_array_equal(other.indices, graph.indices)
             assert_array_equal(other.distances, graph.distances)
+
+
+# Tiles are 128 rows and 128 or 256 columns, bricks 128 rows and 64 features, groups 16 tiles.
+@pytest.mark.parametrize("warpgroups", [True, False])
+@pytest.mark.parametrize(("n", "d"), [(128, 64), (129, 65), (257, 130), (2100, 1)])
+def test_tiles_of_a_gpu_meet_all_edges(n, d, warpgroups, rng):
+    X = (rng.standard_normal((n, d)) + 1.0).astype(np.float32)
+    X[n // 2] = X[3]
+    ops = emulated(screened_from=64, warpgroups=warpgroups)
+    graph = ops.knn_exact(X, k=6, distance="l2")
+    assert_array_equal(graph.indices, np.argsort(dense(X, "l2"), axis=1, kind="stable")[:, :6])
+    assert graph.judged < n * (n - 1) / 4  # the sweep found them
+    rows = np.sort(rng.choice(n, n // 3, replace=False))
+    part = ops.knn_exact(X, k=6, distance="l2", rows=rows)
+    assert_array_equal(part.indices, graph.indices[rows])
+
+
+@pytest.mark.parametrize("warpgroups", [True, False])
+def test_lists_that_run_over_are_found_out(warpgroups, rng):
+    # Half of the rows are one point: each of them is as near as any to half of the others.
+    X = rng.standard_normal((700, 5))
+    X[::2] = X[0]
+    graph = emulated(screened_from=64, warpgroups=warpgroups).knn_exact(X, k=4, distance="l2")
+    assert_array_equal(graph.indices, np.argsort(dense(X, "l2"), axis=1, kind="stable")[:, :4])

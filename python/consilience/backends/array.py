@@ -53,6 +53,9 @@ class ArrayBackend:
             require_float64(array)
         return cls()
 
+    def with_threads(self, n_threads: int) -> Self:
+        return self
+
     def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
         xp = array_namespace(X)
         X = xp.astype(X, xp.float64)

@@ -73,6 +73,9 @@ class Backend(Protocol):
     def name(self) -> str:
         """Return the name `select` knows it by."""
 
+    def with_threads(self, n_threads: int) -> Backend:
+        """Return the backend, its ops taking so many threads of the host at most."""
+
     def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
         """Return the k nearest other rows of each row, or of `rows`, ascending."""
 

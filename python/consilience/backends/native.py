@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import functools
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 
 from consilience import _core
+from consilience.backends._blas import one_blas_thread
 from consilience.backends._coarse import FEWEST_JUDGED, coarse_step
 from consilience.backends._recall import certified, sampled_rows
 from consilience.backends._screening import pruning_axes, rest_axes, words_tell
@@ -81,6 +81,9 @@ class NativeBackend:
         _install_blas()
         return cls(n_threads or cpu_count(), max_memory or DEFAULT_MEMORY)
 
+    def with_threads(self, n_threads: int) -> Self:
+        return replace(self, n_threads=n_threads)
+
     def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
         n_rows = len(X) if rows is None else len(rows)
         if n_rows < PRUNED_ROWS:
@@ -110,7 +113,7 @@ class NativeBackend:
         )
         wanted = np.arange(n_rows) if rows is None and stripe < n_rows else rows
         # BLAS turns rows onto axes; products are the kernel's own.
-        with nullcontext() if axes is None else _one_blas_thread:
+        with nullcontext() if axes is None else one_blas_thread:
             parts = [
                 _core.knn_exact(
                     X,
@@ -153,7 +156,7 @@ class NativeBackend:
         self._check_memory("knn_approx", max(search, certificate))
         true = self.knn_exact(X, k=judged, distance=distance, rows=rows).distances
         step = coarse_step(X[rows], true, k, distance) if _core.fast_bytes() else 0.0
-        with _one_blas_thread:
+        with one_blas_thread:
             found = _core.knn_approx(X, distance=distance, seed=seed, step=step, **options)
         return certified(Graph(*found), rows, true[:, :k])
 
@@ -205,7 +208,7 @@ class NativeBackend:
                 self.n_threads,
             ),
         )
-        with _one_blas_thread if double_tiles else nullcontext():
+        with one_blas_thread if double_tiles else nullcontext():
             rows, products, offsets = _core.pair_terms(
                 sets,
                 functions=[channel.function for channel in channels],
@@ -253,7 +256,7 @@ class NativeBackend:
         self._check_memory(
             "rank_counts", _core.rank_counts_bytes(len(X), X.shape[1], self.n_threads)
         )
-        with _one_blas_thread:
+        with one_blas_thread:
             return RankTerms(
                 *_core.rank_counts(
                     X,
@@ -424,39 +427,6 @@ def _install_blas() -> None:
 
     routines = cython_blas.__pyx_capi__
     _core.install_blas(routines["sgemm"], routines["dgemm"])
-
-
-class _OneBlasThread:
-    """Keeps BLAS on one thread a call, as our workers each call it.
-
-    Counted, because several Python threads may be inside at once: the first in sets the limit,
-    the last out restores it.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._controller: Any = None
-        self._limiter: Any = None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                if self._controller is None:
-                    from threadpoolctl import ThreadpoolController
-
-                    self._controller = ThreadpoolController()
-                self._limiter = self._controller.limit(limits=1, user_api="blas")
-            self._inside += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._limiter.restore_original_limits()
-
-
-_one_blas_thread = _OneBlasThread()
 
 
 def _use_words(X: Any, *, k: int, distance: str) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -13,13 +15,33 @@ from consilience.terms import Floats, Indices
 # Samples of a block: all, up to here. 512 fix a standard error within 5 %, and a skewness better.
 BLOCK_SAMPLES = 512
 
+T = TypeVar("T")
+
+
+class _kept(Generic[T]):  # noqa: N801
+    """A property computed once. That of Python 3.11 lets one thread at a time compute it."""
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self._compute, self.__doc__ = compute, compute.__doc__
+
+    def __get__(self, owner: Any, of: type) -> T:
+        found = owner.__dict__[self._compute.__name__] = self._compute(owner)
+        return found
+
 
 def block_samples(n_samples: int) -> Indices:
     """Return the samples of the block: the same seeded ones for all models."""
     if n_samples <= BLOCK_SAMPLES:
         return np.arange(n_samples)
-    chosen = np.random.Philox(key=1).random_raw(n_samples)
-    return np.sort(np.argsort(chosen, kind="stable")[:BLOCK_SAMPLES])
+    return _chosen(n_samples)
+
+
+@functools.lru_cache(maxsize=1)
+def _chosen(n_samples: int) -> Indices:
+    words = np.random.Philox(key=1).random_raw(n_samples)
+    chosen = np.sort(np.argsort(words, kind="stable")[:BLOCK_SAMPLES])
+    chosen.flags.writeable = False
+    return chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +50,7 @@ class Block:
 
     values: Floats
 
-    @cached_property
+    @_kept
     def u_centered(self) -> Floats:
         """Return the U-centred matrix: rows of sum 0, diagonal 0 [szekely2014]_."""
         A, m = self.hollow, len(self.values)
@@ -37,20 +59,20 @@ class Block:
         np.fill_diagonal(centered, 0.0)
         return np.asarray(centered)
 
-    @cached_property
+    @_kept
     def double_centered(self) -> Floats:
         """Return H K H."""
         rows = self.values.mean(axis=1)
         return np.asarray(self.values - rows[:, None] - rows[None, :] + self.values.mean())
 
-    @cached_property
+    @_kept
     def hollow(self) -> Floats:
         """Return the matrix with 0 on its diagonal."""
         A = self.values.copy()
         np.fill_diagonal(A, 0.0)
         return A
 
-    @cached_property
+    @_kept
     def standardized(self) -> Floats:
         """Return the values off the diagonal about their mean, of variance 1; 0 on it."""
         m = len(self.values)
@@ -60,12 +82,12 @@ class Block:
         scale = np.sqrt((A * A).sum() / (m * (m - 1.0)))
         return np.asarray(A / scale) if scale > 0.0 else A
 
-    @cached_property
+    @_kept
     def u_terms(self) -> CubicTerms:
         """Return the sums that the law of a U-centred product asks for."""
         return cubic_terms(self.u_centered)
 
-    @cached_property
+    @_kept
     def whole_terms(self) -> CubicTerms:
         """Return those of a double-centred one, less the part that no relabelling changes.
 
@@ -75,12 +97,12 @@ class Block:
         share = np.trace(A) / (m - 1.0)
         return cubic_terms(A - share * (np.eye(m) - 1.0 / m))
 
-    @cached_property
+    @_kept
     def plain_terms(self) -> CubicTerms:
         """Return those of the standardised values, which keep their row sums."""
         return cubic_terms(self.standardized)
 
-    @cached_property
+    @_kept
     def symmetric_terms(self) -> CubicTerms:
         """Return those of the symmetric part off the diagonal, about its mean."""
         m = len(self.values)

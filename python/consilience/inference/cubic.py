@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -49,6 +49,7 @@ class CubicTerms:
 
     n: int
     sums: dict[str, float]
+    _over_distinct: dict[int, Floats] = field(default_factory=dict, repr=False)
 
     def at(self, n: int) -> CubicTerms:
         """Return what the sums would be for n samples like these.
@@ -57,6 +58,15 @@ class CubicTerms:
         """
         growth = n / self.n
         return CubicTerms(n, {name: s * growth ** SHAPES[name] for name, s in self.sums.items()})
+
+    def over_distinct(self, order: int) -> Floats:
+        """Return M_p for all partitions p; kept, as a model's serve all its pairs."""
+        found = self._over_distinct.get(order)
+        if found is None:
+            graphs, inversion = _inversion(order)
+            products = np.array([math.prod(self.sums[name] for name in graph) for graph in graphs])
+            found = self._over_distinct[order] = np.asarray(inversion @ products)
+        return found
 
 
 def cubic_terms(A: Floats) -> CubicTerms:
@@ -96,21 +106,15 @@ def skewness(A: CubicTerms, B: CubicTerms) -> float:
 
 def moment(A: CubicTerms, B: CubicTerms, order: int) -> float:
     """Return E[T^order] for an order of at most 3."""
-    n = A.n
-    total = 0.0
-    for blocks, of_a, of_b in zip(
-        _blocks(order), _distinct(A, order), _distinct(B, order), strict=True
-    ):
-        if blocks <= n:
-            total += of_a * of_b / math.perm(n, blocks)
-    return total
+    terms = A.over_distinct(order) * B.over_distinct(order) / _places(A.n, order)
+    return float(terms.cumsum()[-1])  # one after another
 
 
-def _distinct(A: CubicTerms, order: int) -> Floats:
-    """Return M_p for all partitions p."""
-    graphs, inversion = _inversion(order)
-    products = np.array([math.prod(A.sums[name] for name in graph) for graph in graphs])
-    return np.asarray(inversion @ products)
+@functools.lru_cache(maxsize=16)
+def _places(n: int, order: int) -> Floats:
+    """Return in how many ways distinct blocks find places, of all partitions; inf if in none."""
+    ways = [float(math.perm(n, blocks)) for blocks in _blocks(order)]
+    return np.array([count or math.inf for count in ways])
 
 
 @functools.cache

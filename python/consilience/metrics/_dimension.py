@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -32,9 +33,16 @@ def twonn_fit(log_ratios: Floats, discard: float) -> float:
     x = np.sort(log_ratios)
     n = len(x)
     kept = max(2, min(n - 1, int(n * (1.0 - discard))))
-    y = -np.log1p(-np.arange(1, n + 1)[:kept] / n)
-    x = x[:kept]
+    x, y = x[:kept], _heights(n, kept)
     return float(x @ y / (x @ x))
+
+
+@functools.lru_cache(maxsize=4)
+def _heights(n: int, kept: int) -> Floats:
+    """Return -log(1 - F) of the first of n sorted samples."""
+    y = -np.log1p(-np.arange(1, n + 1)[:kept] / n)
+    y.flags.writeable = False
+    return np.asarray(y)
 
 
 def twonn_mle(log_ratios: Floats) -> float:
@@ -125,7 +133,7 @@ def twonn_fit_influence(log_ratios: Floats, discard: float) -> Floats:
     kept = max(2, min(n - 1, int(n * (1.0 - discard))))
     share = np.arange(1, kept) / n  # F between neighbouring x
     steps = np.diff(x[:kept])
-    y = -np.log1p(-np.arange(1, n + 1)[:kept] / n)
+    y = _heights(n, kept)
     slope = float(x[:kept] @ y / (x[:kept] @ x[:kept]))
     # Weights of the steps that lie above a sample count for it.
     weights = (-np.log1p(-share) - 2.0 * slope * 0.5 * (x[: kept - 1] + x[1:kept])) * steps

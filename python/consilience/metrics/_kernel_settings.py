@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from consilience._validate import check_choice, check_positive
 from consilience.inference.blocks import Block
-from consilience.metrics._kernels import CenteredKernels, of_moments, of_sums
+from consilience.metrics._kernels import CenteredKernels, of_moments, of_pairs
 from consilience.metrics._registry import MetricSettings
 from consilience.needs import MomentNeed, Normalize, PairNeed, View
 
@@ -49,6 +49,6 @@ class KernelSettings(MetricSettings):
         """Return the centred products of the kernels of models a and b."""
         need = self.need
         if isinstance(need, PairNeed):
-            return of_sums(terms.pair_sums(a, b, need))
+            return of_pairs(terms, a, b, need)
         pairs = ((a, b), (a, a), (b, b))
         return of_moments(*(terms.moments(x, y, need) for x, y in pairs))

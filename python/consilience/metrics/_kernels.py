@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from consilience.inference.blocks import Block, influence_of_products, pair_std_error
 from consilience.inference.cubic import skewness
 from consilience.inference.permutation import centered_moments, u_centered_std
+from consilience.metrics._registry import Ahead
+from consilience.needs import MomentNeed, PairNeed
 from consilience.terms import CenteredMoments, Floats, PairSums
 
 
@@ -21,18 +26,24 @@ def u_centered_product(ab: float, rows_a: Floats, rows_b: Floats) -> float:
 
     ab : Σ_{i≠j} a_ij b_ij;  rows_a : Σ_{j≠i} a_ij
     """
-    n = len(rows_a)
-    total_a, total_b = float(rows_a.sum()), float(rows_b.sum())
-    centered = ab + total_a * total_b / ((n - 1.0) * (n - 2.0))
-    centered -= 2.0 * float(rows_a @ rows_b) / (n - 2.0)
+    totals = float(rows_a.sum()), float(rows_b.sum())
+    return _u_centered(ab, float(rows_a @ rows_b), totals, len(rows_a))
+
+
+def _u_centered(ab: float, rows: float, totals: tuple[float, float], n: int) -> float:
+    centered = ab + totals[0] * totals[1] / ((n - 1.0) * (n - 2.0))
+    centered -= 2.0 * rows / (n - 2.0)
     return centered / (n * (n - 3.0))
 
 
 def double_centered_product(ab: float, rows_a: Floats, rows_b: Floats) -> float:
     """Return Σ_ij (HAH)_ij (HBH)_ij, H = I - 11ᵀ/n; sums and rows include the diagonal."""
-    n = len(rows_a)
-    total_a, total_b = float(rows_a.sum()), float(rows_b.sum())
-    return ab - 2.0 * float(rows_a @ rows_b) / n + total_a * total_b / (float(n) * n)
+    totals = float(rows_a.sum()), float(rows_b.sum())
+    return _double_centered(ab, float(rows_a @ rows_b), totals, len(rows_a))
+
+
+def _double_centered(ab: float, rows: float, totals: tuple[float, float], n: int) -> float:
+    return ab - 2.0 * rows / n + totals[0] * totals[1] / (float(n) * n)
 
 
 @dataclass(frozen=True)
@@ -74,35 +85,89 @@ class CenteredKernels:
                 )
 
 
+@dataclass(frozen=True, eq=False)
+class Side:
+    """What `of_sums` reads of one of the two functions; it serves all pairs that it is in.
+
+    rows : Σ_{j≠i} a_ij;  diagonal : a_ii;  whole : the two together
+    squares : Σ_{i≠j} a_ij²
+    """
+
+    rows: Floats
+    diagonal: Floats
+    whole: Floats
+    total: float
+    whole_total: float
+    centered: float
+    u_centered: float
+    trace: float
+    diagonal_squares: float
+
+    @classmethod
+    def of(cls, squares: float, rows: Floats, diagonal: Floats) -> Side:
+        """Return it."""
+        n = len(rows)
+        whole = rows + diagonal
+        with_diagonal = squares + float(diagonal @ diagonal)
+        centered = diagonal - 2.0 * whole / n + whole.sum() / (float(n) * n)
+        return cls(
+            rows,
+            diagonal,
+            whole,
+            float(rows.sum()),
+            float(whole.sum()),
+            double_centered_product(with_diagonal, whole, whole),
+            u_centered_product(squares, rows, rows) if n > 3 else math.nan,
+            float(centered.sum()),
+            float(centered @ centered),
+        )
+
+
 def of_sums(sums: PairSums) -> CenteredKernels:
     """Return the centred products of two functions of pairs of samples."""
-    n = sums.n_samples
-    on_a, on_b = sums.diagonals
-    a, b = sums.rows_a + on_a, sums.rows_b + on_b
-    ab, aa, bb = (
-        off + float(x @ y)
-        for off, x, y in ((sums.ab, on_a, on_b), (sums.aa, on_a, on_a), (sums.bb, on_b, on_b))
-    )
-    centered = [
-        diagonal - 2.0 * rows / n + rows.sum() / (float(n) * n)
-        for diagonal, rows in ((on_a, a), (on_b, b))
-    ]
-    u_xy = u_xx = u_yy = math.nan
+    return _of_sides(sums.ab, _side_a(sums), _side_b(sums))
+
+
+def _side_a(sums: PairSums) -> Side:
+    return Side.of(sums.aa, sums.rows_a, sums.diagonals[0])
+
+
+def _side_b(sums: PairSums) -> Side:
+    return Side.of(sums.bb, sums.rows_b, sums.diagonals[1])
+
+
+def _of_sides(ab: float, a: Side, b: Side) -> CenteredKernels:
+    n = len(a.rows)
+    u_xy = math.nan
     if n > 3:
-        u_xy = u_centered_product(sums.ab, sums.rows_a, sums.rows_b)
-        u_xx = u_centered_product(sums.aa, sums.rows_a, sums.rows_a)
-        u_yy = u_centered_product(sums.bb, sums.rows_b, sums.rows_b)
+        u_xy = _u_centered(ab, float(a.rows @ b.rows), (a.total, b.total), n)
+    whole = ab + float(a.diagonal @ b.diagonal)
+    totals = a.whole_total, b.whole_total
     return CenteredKernels(
         n,
-        double_centered_product(ab, a, b),
-        double_centered_product(aa, a, a),
-        double_centered_product(bb, b, b),
+        _double_centered(whole, float(a.whole @ b.whole), totals, n),
+        a.centered,
+        b.centered,
         u_xy,
-        u_xx,
-        u_yy,
-        (float(centered[0].sum()), float(centered[1].sum())),
-        (float(centered[0] @ centered[0]), float(centered[1] @ centered[1])),
+        a.u_centered,
+        b.u_centered,
+        (a.trace, b.trace),
+        (a.diagonal_squares, b.diagonal_squares),
     )
+
+
+def of_pairs(terms: Any, a: int, b: int, need: PairNeed) -> CenteredKernels:
+    """Return the centred products of models a and b, made once for all metrics that read them."""
+
+    def make() -> CenteredKernels:
+        sums = terms.pair_sums(a, b, need)
+        sides = (
+            terms.of_rows(m, ("side", need), partial(side, sums))
+            for m, side in ((a, _side_a), (b, _side_b))
+        )
+        return _of_sides(sums.ab, *sides)
+
+    return terms.derived((a, b), ("kernels", need), make)  # type: ignore[no-any-return]
 
 
 def of_moments(xy: CenteredMoments, xx: CenteredMoments, yy: CenteredMoments) -> CenteredKernels:
@@ -137,11 +202,33 @@ def of_moments(xy: CenteredMoments, xx: CenteredMoments, yy: CenteredMoments) ->
     )
 
 
-def skewness_of_product(a: Block, b: Block, n: int, *, unbiased: bool) -> float:
+def skewness_of_product(
+    terms: Any, a: int, b: int, need: MomentNeed | PairNeed, *, unbiased: bool
+) -> float:
     """Return the skewness of the product of two kernels over relabellings."""
-    if unbiased:
-        return skewness(a.u_terms.at(n), b.u_terms.at(n))
-    return skewness(a.whole_terms.at(n), b.whole_terms.at(n))
+    return skewness(*(terms.cubic(m, need, _kind(unbiased=unbiased)) for m in (a, b)))
+
+
+def product_ahead(
+    terms: Any, models: Sequence[int], need: MomentNeed | PairNeed, *, unbiased: bool
+) -> Iterator[Ahead]:
+    """Yield what the laws of products read of each model."""
+    yield from cubic_ahead(terms, models, need, _kind(unbiased=unbiased))
+
+
+def cubic_ahead(
+    terms: Any, models: Sequence[int], need: MomentNeed | PairNeed, kind: str
+) -> Iterator[Ahead]:
+    """Yield sums of a block of each model; its rows, that may be on a GPU, are read here."""
+    # A bandwidth may come from pairs of samples.
+    early = not (isinstance(need, PairNeed) and need.function == "rbf")
+    for m in models:
+        terms.block_rows(m, need.view)
+        yield Ahead(partial(terms.cubic, m, need, kind), of_graphs=early)
+
+
+def _kind(*, unbiased: bool) -> str:
+    return "u_terms" if unbiased else "whole_terms"
 
 
 def product_error(a: Block, b: Block, n: int, *, unbiased: bool) -> float:

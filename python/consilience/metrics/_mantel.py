@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from consilience.inference.cubic import skewness
 from consilience.inference.laws import PearsonThree
 from consilience.inference.permutation import mantel_moments, symmetric_part
-from consilience.metrics._registry import Score
+from consilience.metrics._registry import Ahead, Score
 from consilience.needs import EdgeNeed, GraphNeed
 from consilience.terms import MantelTerms
 
@@ -20,8 +22,18 @@ def mantel_law(
 ) -> PearsonThree | None:
     """Return a law with the score's moments, and a skewness from a block of both graphs."""
     of_a, of_b = terms.mantel(*a), terms.mantel(*b)
-    blocks = [terms.block(*one).symmetric_terms.at(terms.n_samples) for one in (a, b)]
+    blocks = [terms.cubic(*one, "symmetric_terms") for one in (a, b)]
     return with_skewness(score, (of_a, of_b), skewness(*blocks), terms.n_samples)
+
+
+def mantel_ahead(
+    terms: Any, models: Iterable[int], need: GraphNeed | EdgeNeed, *, law: bool
+) -> Iterator[Ahead]:
+    """Yield what moments, and laws if wanted, read of each model's graph."""
+    for m in models:
+        yield Ahead(partial(terms.mantel, m, need))
+        if law:
+            yield Ahead(partial(terms.cubic, m, need, "symmetric_terms"))
 
 
 def with_skewness(

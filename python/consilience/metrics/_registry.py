@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar
 
@@ -45,11 +45,27 @@ class Score:
     details: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """Work on the host that scores would ask for: a term, made once whoever asks first.
+
+    of_graphs : whether graphs, their edge values and the sets themselves are all it reads
+    """
+
+    run: Callable[[], object]
+    of_graphs: bool = True
+
+
 def fitted(score: Score, skewness: float) -> PearsonThree | None:
     """Return the law with the moments of a score's null, where large is close."""
     if score.null is None or score.null.std is None:
         return None
     return PearsonThree(score.null.mean, score.null.std, skewness)
+
+
+def models_in(cells: Iterable[tuple[int, ...]]) -> list[int]:
+    """Return the models that some cells are about."""
+    return sorted({m for cell in cells for m in cell})
 
 
 class Metric(Protocol):
@@ -81,6 +97,10 @@ class MetricSettings:
     quick_draws: ClassVar[bool] = False
     splits_at_once: ClassVar[bool] = False
     dependence: ClassVar[Dependence] = "none"
+
+    def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
+        """Yield what the scores of these cells, and their laws if wanted, take long to make."""
+        yield from ()
 
     def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
         """Return the fitted law of the score's closeness under relabelling, if there is one."""

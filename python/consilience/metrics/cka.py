@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from consilience._evaluate import score
 from consilience.inference.laws import Law
 from consilience.metrics._kernel_settings import KernelSettings
-from consilience.metrics._kernels import ratio_error, skewness_of_product
-from consilience.metrics._registry import Null, Score, fitted, metric
+from consilience.metrics._kernels import product_ahead, ratio_error, skewness_of_product
+from consilience.metrics._registry import Ahead, Null, Score, fitted, metric, models_in
 from consilience.needs import Normalize
 
 
@@ -35,10 +36,14 @@ class Cka(KernelSettings):
         scale = math.sqrt(kernels.u_xx * kernels.u_yy)
         return Score(kernels.u_xy / scale, Null(mean, std / scale))
 
+    def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
+        """Yield what the law reads of each model."""
+        if law:
+            yield from product_ahead(terms, models_in(cells), self.need, unbiased=self.debiased)
+
     def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
         """Return the gamma law with the moments of the null."""
-        blocks = self.blocks(terms, a, b)
-        skew = skewness_of_product(*blocks, terms.n_samples, unbiased=self.debiased)
+        skew = skewness_of_product(terms, a, b, self.need, unbiased=self.debiased)
         return fitted(score, skew)
 
     def pair_error(self, terms: Any, a: int, b: int, score: Score) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -13,8 +14,8 @@ from consilience._validate import check_choice, check_integer
 from consilience.inference.laws import Law
 from consilience.inference.permutation import mantel_moments
 from consilience.metrics._graph import SearchSettings, proportional
-from consilience.metrics._mantel import mantel_law
-from consilience.metrics._registry import Dependence, Null, Score, metric
+from consilience.metrics._mantel import mantel_ahead, mantel_law
+from consilience.metrics._registry import Ahead, Dependence, Null, Score, metric, models_in
 from consilience.needs import EdgeNeed, Method, Normalize, View
 from consilience.terms import Floats, Graph, GraphTerms, Indices
 
@@ -82,9 +83,9 @@ class Cknna(SearchSettings):
         return self._prh_code(terms, a, b)
 
     def _paper(self, terms: Any, a: int, b: int) -> Score:
-        rows_ab, rows_aa, rows_bb = self._products(terms, a, b)
-        scale = math.sqrt(float(rows_aa.sum()) * float(rows_bb.sum()))
-        value = float(rows_ab.sum()) / scale
+        shared = terms.shared(a, b, self.edges)
+        scale = self._scale(terms, a, b)
+        value = float(shared.products.sum()) / scale
         details = self.found(terms, a, b)
         # How the kernels of rows that are not scored sum up is not known.
         if not terms.nulls or self.sampled(terms):
@@ -94,17 +95,40 @@ class Cknna(SearchSettings):
         )
         return Score(value, Null(mean / scale, math.sqrt(variance) / scale), details)
 
+    def _scale(self, terms: Any, a: int, b: int) -> float:
+        """Return √(A(X, X) A(Y, Y)); a model's own serves all its pairs."""
+        edges = self.edges
+
+        def own(m: int) -> float:
+            def make() -> float:
+                total = float(terms.shared(m, m, edges).products.sum())
+                self._require_products(terms, m, defined=total != 0.0)
+                return total
+
+            return terms.derived((m,), ("own products", edges), make)  # type: ignore[no-any-return]
+
+        return math.sqrt(own(a) * own(b))
+
+    def _require_products(self, terms: Any, m: int, *, defined: bool) -> None:
+        if not defined:
+            raise ValueError(
+                f"`{terms.name(m)}`: its centred kernel is 0 on all neighbours, so "
+                "CKNNA is undefined"
+            )
+
     def _products(self, terms: Any, a: int, b: int) -> tuple[Floats, Floats, Floats]:
         """Return each row's part of A(X, Y), A(X, X) and A(Y, Y)."""
         pairs = ((a, b), (a, a), (b, b))
         rows_ab, rows_aa, rows_bb = (terms.shared(x, y, self.edges).products for x, y in pairs)
         for model, rows in ((a, rows_aa), (b, rows_bb)):
-            if (rows.sum(axis=-1) == 0.0).any():
-                raise ValueError(
-                    f"`{terms.name(model)}`: its centred kernel is 0 on all neighbours, so "
-                    "CKNNA is undefined"
-                )
+            defined = not (rows.sum(axis=-1) == 0.0).any()
+            self._require_products(terms, model, defined=defined)
         return rows_ab, rows_aa, rows_bb
+
+    def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
+        """Yield what the null reads of each model."""
+        if self.variant == "paper" and not self.sampled(terms):
+            yield from mantel_ahead(terms, models_in(cells), self.edges, law=law)
 
     def influence(self, terms: Any, a: int, b: int) -> Floats | None:
         """Return what each row adds to the ratio of sums, to first order."""
@@ -129,9 +153,8 @@ class Cknna(SearchSettings):
         """Return the score of a and each relabelled b."""
         if self.variant != "paper":
             return super().draws(terms, a, b, orders)
-        _, rows_aa, rows_bb = self._products(terms, a, b)
-        scale = math.sqrt(float(rows_aa.sum()) * float(rows_bb.sum()))
-        return np.asarray(terms.mantel_draws(a, b, self.edges, orders) / scale)
+        draws = terms.mantel_draws(a, b, self.edges, orders)
+        return np.asarray(draws / self._scale(terms, a, b))
 
     def among(self, n_samples: int, n_all: int) -> Cknna:
         """Return the settings that ask the same of fewer samples."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -16,7 +18,7 @@ from consilience.metrics._dimension import (
     inverse_dimensions,
 )
 from consilience.metrics._graph import SearchSettings, proportional
-from consilience.metrics._registry import Dependence, Score, metric
+from consilience.metrics._registry import Ahead, Dependence, Score, metric
 from consilience.needs import GraphNeed, Method, Normalize, View
 from consilience.terms import Floats
 
@@ -50,6 +52,12 @@ class DimensionMle(SearchSettings):
         return Score(
             value, details={"rows_dropped": float((~usable).sum()), **self.found(terms, a)}
         )
+
+    def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
+        """Yield what takes a logarithm of every distance."""
+        (need,) = self.needs()
+        for (m,) in cells:
+            yield Ahead(partial(terms.log_distances, m, need))
 
     def influence(self, terms: Any, a: int, b: int | None = None) -> Floats:
         """Return what each sample adds, to first order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +12,20 @@ from consilience.inference.blocks import Block
 from consilience.inference.laws import Law, PearsonThree, Root
 from consilience.metrics._kernels import (
     CenteredKernels,
-    of_sums,
+    of_pairs,
+    product_ahead,
     ratio_error,
     skewness_of_product,
 )
-from consilience.metrics._registry import MetricSettings, Null, Score, fitted, metric
+from consilience.metrics._registry import (
+    Ahead,
+    MetricSettings,
+    Null,
+    Score,
+    fitted,
+    metric,
+    models_in,
+)
 from consilience.needs import Normalize, PairNeed, View
 
 
@@ -50,16 +60,21 @@ class DistanceCorrelation(MetricSettings):
         return Score(math.sqrt(max(products.xy / scale, 0.0)), null)
 
     def _products(self, terms: Any, a: int, b: int) -> CenteredKernels:
-        return of_sums(terms.pair_sums(a, b, self.needs()[0]))
+        return of_pairs(terms, a, b, self.needs()[0])
 
     def _blocks(self, terms: Any, a: int, b: int) -> tuple[Block, Block]:
         (need,) = self.needs()
         return terms.block(a, need), terms.block(b, need)
 
+    def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
+        """Yield what the law reads of each model."""
+        (need,) = self.needs()
+        if law:
+            yield from product_ahead(terms, models_in(cells), need, unbiased=self.unbiased)
+
     def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
         """Return the gamma law with the moments of the null, of the square if biased."""
-        n = terms.n_samples
-        skew = skewness_of_product(*self._blocks(terms, a, b), n, unbiased=self.unbiased)
+        skew = skewness_of_product(terms, a, b, self.needs()[0], unbiased=self.unbiased)
         if self.unbiased:
             return fitted(score, skew)
         products = self._products(terms, a, b)

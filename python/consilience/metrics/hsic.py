@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from consilience._evaluate import score
 from consilience.inference.laws import Law
 from consilience.metrics._kernel_settings import KernelSettings
-from consilience.metrics._kernels import product_error, skewness_of_product
-from consilience.metrics._registry import Null, Score, fitted, metric
+from consilience.metrics._kernels import product_ahead, product_error, skewness_of_product
+from consilience.metrics._registry import Ahead, Null, Score, fitted, metric, models_in
 from consilience.needs import Normalize
 
 
@@ -33,10 +34,14 @@ class Hsic(KernelSettings):
         scale = (kernels.n - 1.0) ** 2
         return Score(kernels.xy / scale, Null(mean / scale, std / scale))
 
+    def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
+        """Yield what the law reads of each model."""
+        if law:
+            yield from product_ahead(terms, models_in(cells), self.need, unbiased=self.unbiased)
+
     def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
         """Return the gamma law with the moments of the null."""
-        blocks = self.blocks(terms, a, b)
-        skew = skewness_of_product(*blocks, terms.n_samples, unbiased=self.unbiased)
+        skew = skewness_of_product(terms, a, b, self.need, unbiased=self.unbiased)
         return fitted(score, skew)
 
     def best(self, terms: Any, a: int, b: int) -> float:

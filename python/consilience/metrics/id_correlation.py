@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -18,7 +20,14 @@ from consilience.metrics._dimension import (
     twonn_fit,
     twonn_fit_influence,
 )
-from consilience.metrics._registry import Dependence, MetricSettings, Score, metric
+from consilience.metrics._registry import (
+    Ahead,
+    Dependence,
+    MetricSettings,
+    Score,
+    metric,
+    models_in,
+)
 from consilience.needs import JointNeed, View
 from consilience.terms import Floats, Indices
 
@@ -54,21 +63,32 @@ class IdCorrelationSettings(MetricSettings):
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
-        (joint,) = self.needs()
-        i_x, i_y = (_dimension(terms.joint(m, m, joint), terms.name(m)) for m in (a, b))
-        names = f"{terms.name(a)} with {terms.name(b)}"
-        i_xy = _dimension(terms.joint(a, b, joint), names)
-        value = joint_information(i_x, i_y, i_xy)
+        value = joint_information(*(self._joint(terms, *pair) for pair in ((a, a), (b, b), (a, b))))
         if self.permutations == 0:
             return Score(value)
         orders = permutations(terms.n_samples, self.seed, 0, self.permutations)
         p_value = Drawn(self.draws(terms, a, b, orders)).upper(value)
         return Score(value, details={"p_value": p_value})
 
+    def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
+        """Yield the dimensions of all models and pairs."""
+        pairs = [*((m, m) for m in models_in(cells)), *cells]
+        for a, b in dict.fromkeys(pairs):
+            yield Ahead(partial(self._joint, terms, a, b), of_graphs=False)
+
+    def _joint(self, terms: Any, a: int, b: int) -> float:
+        """Return the dimension of the joint space of a and b; of a alone if they are the same."""
+        (need,) = self.needs()
+        name = terms.name(a) if a == b else f"{terms.name(a)} with {terms.name(b)}"
+        return terms.derived(  # type: ignore[no-any-return]
+            (a,) if a == b else (a, b),
+            "joint dimension",
+            lambda: _dimension(terms.joint(a, b, need), name),
+        )
+
     def draws(self, terms: Any, a: int, b: int, orders: Indices) -> Floats:
         """Return the score of a and each relabelled b; a sweep over all pairs each."""
-        (joint,) = self.needs()
-        i_x, i_y = (_dimension(terms.joint(m, m, joint), terms.name(m)) for m in (a, b))
+        i_x, i_y = (self._joint(terms, m, m) for m in (a, b))
         names = f"{terms.name(a)} with {terms.name(b)}"
         X, Y = terms.values(a, ZSCORE), terms.values(b, ZSCORE)
         found = []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -15,8 +17,8 @@ from consilience.inference.cubic import skewness
 from consilience.inference.laws import Law, PearsonThree
 from consilience.inference.permutation import mantel_moments
 from consilience.metrics._graph import SearchSettings, proportional
-from consilience.metrics._mantel import with_skewness
-from consilience.metrics._registry import Dependence, Null, Score, metric
+from consilience.metrics._mantel import mantel_ahead, with_skewness
+from consilience.metrics._registry import Ahead, Dependence, Null, Score, metric, models_in
 from consilience.needs import Normalize, RankNeed, View
 from consilience.terms import Floats, Indices, MantelTerms
 
@@ -58,6 +60,19 @@ class InformationImbalance(SearchSettings):
         _, variance = mantel_moments(*self._mantel(terms, a, b), n)
         return Null(1.0, 2.0 / (float(n) * n * self.k) * math.sqrt(variance))
 
+    def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
+        """Yield what the null reads of each model."""
+        if self.sampled(terms):
+            return
+        (need,) = self.needs()
+        sources, targets = (models_in((cell[end],) for cell in cells) for end in (0, -1))
+        yield from mantel_ahead(terms, sources, need.graph, law=law)
+        # Ranks are made in models that others are held against, and no others.
+        for m in targets:
+            yield Ahead(partial(terms.rank_mantel, m, need), of_graphs=False)
+            if law:
+                yield Ahead(partial(terms.cubic, m, need, "symmetric_terms"), of_graphs=False)
+
     def influence(self, terms: Any, a: int, b: int) -> Floats:
         """Return the score of each row."""
         ranks = terms.rank_sums(a, b, self.needs()[0])
@@ -73,8 +88,8 @@ class InformationImbalance(SearchSettings):
             return None
         (need,) = self.needs()
         n = terms.n_samples
-        blocks = terms.block(a, need.graph), terms.block(b, need)
-        skew = skewness(*(block.symmetric_terms.at(n) for block in blocks))
+        sides = (a, need.graph), (b, need)
+        skew = skewness(*(terms.cubic(*side, "symmetric_terms") for side in sides))
         law = with_skewness(score, self._mantel(terms, a, b), skew, n)
         return None if law is None else PearsonThree(-law.mean, law.std, -law.skewness)
 

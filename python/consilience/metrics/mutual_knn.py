@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,8 +13,8 @@ from consilience._evaluate import score
 from consilience.inference.laws import Law
 from consilience.inference.permutation import mantel_moments
 from consilience.metrics._graph import GraphDistance, GraphSettings
-from consilience.metrics._mantel import mantel_law
-from consilience.metrics._registry import Null, Score, metric
+from consilience.metrics._mantel import mantel_ahead, mantel_law
+from consilience.metrics._registry import Ahead, Null, Score, metric, models_in
 from consilience.needs import Method, Normalize
 from consilience.terms import Floats, Indices
 
@@ -35,6 +36,11 @@ class MutualKnn(GraphSettings):
         mean, variance = mantel_moments(terms.mantel(a, graph), terms.mantel(b, graph), n)
         edges = float(n * self.k)
         return Null(mean / edges, math.sqrt(variance) / edges)
+
+    def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
+        """Yield what the null reads of each model."""
+        if not self.sampled(terms):
+            yield from mantel_ahead(terms, models_in(cells), self.graph, law=law)
 
     def influence(self, terms: Any, a: int, b: int) -> Floats:
         """Return the score of each row."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +15,16 @@ from consilience.inference.blocks import influence_of_products, pair_std_error
 from consilience.inference.cubic import skewness
 from consilience.inference.laws import Law
 from consilience.inference.permutation import mantel_moments, of_pair_sums
-from consilience.metrics._registry import MetricSettings, Null, Score, fitted, metric
+from consilience.metrics._kernels import cubic_ahead
+from consilience.metrics._registry import (
+    Ahead,
+    MetricSettings,
+    Null,
+    Score,
+    fitted,
+    metric,
+    models_in,
+)
 from consilience.needs import Normalize, PairNeed, SampleNeed, View
 
 
@@ -65,13 +75,18 @@ class Rsa(MetricSettings):
         _, variance = mantel_moments(*of_pair_sums(sums), n)
         return Score(value, Null(0.0, math.sqrt(variance) / scale))
 
+    def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
+        """Yield what the law reads of each model."""
+        (need,) = self.needs()
+        if law and isinstance(need, PairNeed):
+            yield from cubic_ahead(terms, models_in(cells), need, "plain_terms")
+
     def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
         """Return the gamma law with the moments of the null."""
         (need,) = self.needs()
         if not isinstance(need, PairNeed):
             return None
-        n = terms.n_samples
-        return fitted(score, skewness(*(terms.block(m, need).plain_terms.at(n) for m in (a, b))))
+        return fitted(score, skewness(*(terms.cubic(m, need, "plain_terms") for m in (a, b))))
 
     def pair_error(self, terms: Any, a: int, b: int, score: Score) -> float | None:
         """Return the standard error of a correlation over pairs."""

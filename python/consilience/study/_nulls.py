@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 from consilience._evaluate import Terms
 from consilience.inference.laws import Drawn, Law, calibrated
 from consilience.inference.relabel import permutations
@@ -30,12 +28,18 @@ class Chance:
 
     @classmethod
     def of(
-        cls, mode: NullMode | None, metrics: Iterable[Any], n_samples: int, draws: int, seed: int
+        cls,
+        mode: NullMode | None,
+        metrics: Iterable[Any],
+        n_samples: int,
+        draws: int,
+        seed: int,
+        n_threads: int = 1,
     ) -> Chance:
         """Return it, the relabellings made only if a metric will ask for them."""
-        wanted = mode == "permutation" or (mode == "auto" and any(m.quick_draws for m in metrics))
-        none = np.zeros((0, n_samples), dtype=np.int64)
-        return cls(mode, permutations(n_samples, seed, 0, draws) if wanted else none)
+        wanted = mode is not None and any(not by_law(metric, mode) for metric in metrics)
+        count = draws if wanted else 0
+        return cls(mode, permutations(n_samples, seed, 0, count, n_threads))
 
     def numbers(self, metric: Any, terms: Terms, a: int, b: int, score: Score) -> dict[str, float]:
         """Return p_value, calibrated, and null_mean and null_std where draws alone give them."""
@@ -59,8 +63,13 @@ class Chance:
     def _law(self, metric: Any, terms: Terms, a: int, b: int, score: Score) -> Law | None:
         if self.mode is None:
             return None
-        if self.mode == "permutation" or (self.mode == "auto" and metric.quick_draws):
+        if not by_law(metric, self.mode):
             draws = metric.draws(terms, a, b, self.orders)
             return Drawn(-draws if metric.lower_is_closer else draws)
         found: Law | None = metric.law(terms, a, b, score)
         return found
+
+
+def by_law(metric: Any, mode: NullMode | None) -> bool:
+    """Return whether a metric's null is a law of known moments, if it is anything."""
+    return mode == "closed" or (mode == "auto" and not metric.quick_draws)

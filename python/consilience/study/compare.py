@@ -19,8 +19,9 @@ from consilience.metrics._graph import METHODS, SearchSettings
 from consilience.metrics._registry import Registered, Score
 from consilience.needs import Method, MomentNeed, SampleNeed
 from consilience.study._errors import INTERVALS, Intervals, sampled, std_errors, wider_needs
-from consilience.study._nulls import NULL_MODES, Chance, NullMode
+from consilience.study._nulls import NULL_MODES, Chance, NullMode, by_law
 from consilience.study._previous import Known, known_scores
+from consilience.study._work import do_work
 from consilience.study.score_matrix import ScoreMatrix
 from consilience.study.scores import OPTIONAL, Scores
 from consilience.terms import Floats
@@ -173,8 +174,11 @@ def compare(
     cells = [_cells(column, len(models), known) for column in columns]
     terms.pairs = sorted({(cell[0], cell[-1]) for some in cells for cell in some})
     terms.needs = _needs([column.metric for column in columns], intervals, terms.n_samples)
-    _run(terms, progress)
-    chance = Chance.of(null, [c.metric for c in columns], terms.n_samples, permutations, seed)
+    asked = [(column.metric, some) for column, some in zip(columns, cells, strict=True)]
+    do_work(terms, [(*one, by_law(one[0], null)) for one in asked], progress=progress)
+    threads = getattr(terms.ops, "n_threads", 1)
+    metrics_alone = [column.metric for column in columns]
+    chance = Chance.of(null, metrics_alone, terms.n_samples, permutations, seed, threads)
     found = [
         {cell: column.metric.score(terms, *cell) for cell in some}
         for column, some in zip(columns, cells, strict=True)
@@ -358,23 +362,6 @@ def _feasible(
     if not kept:
         raise ValueError(f"too few samples for every metric: n_samples={terms.n_samples}")
     return kept, skipped
-
-
-def _run(terms: Terms, progress: bool) -> None:
-    steps = list(terms.steps())
-    if not progress:
-        for step in steps:
-            step.run()
-        return
-    from tqdm import tqdm
-
-    layout = "{l_bar}{bar}| {elapsed} < {remaining}"
-    with tqdm(total=sum(step.cost for step in steps), bar_format=layout, disable=None) as bar:
-        for step in steps:
-            bar.set_description(step.label)
-            step.run()
-            bar.update(step.cost)
-        bar.set_description("scores")
 
 
 def _cells(column: _Column, n_models: int, known: Known) -> list[tuple[int, ...]]:

@@ -7,7 +7,7 @@ module that launches them on a `Device`. What is O(nk) once per model stays on t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -22,7 +22,7 @@ from consilience.backends.cuda import (
     rank_counts,
 )
 from consilience.backends.cuda import moments as cross_moments
-from consilience.backends.cuda._device import Buffer, Device
+from consilience.backends.cuda._device import Device
 from consilience.backends.cuda._residents import Residents
 from consilience.backends.native import NativeBackend
 from consilience.terms import (
@@ -36,7 +36,6 @@ from consilience.terms import (
     Moments,
     RankTerms,
     Splits,
-    require_whole,
 )
 
 # Of the GPU's free memory, where no budget is given: what an op does not count is small.
@@ -89,6 +88,9 @@ class CudaBackend:
     def n_threads(self) -> int:
         """Return how many threads work on the host."""
         return self.host.n_threads
+
+    def with_threads(self, n_threads: int) -> Self:
+        return replace(self, host=self.host.with_threads(n_threads))
 
     def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
         return knn_exact.knn_exact(

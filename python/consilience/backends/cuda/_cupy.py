@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import math
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from consilience.backends.cuda._device import Buffer
 from consilience.backends.cuda._native import OLDEST
 
 OPTIONS = ("-std=c++17", "-lineinfo")
+FEATURED = ("90",)  # have instructions that only code for no other architecture may use
 STATIC_SHARED = 48 << 10  # beyond it a kernel is asked for more
 TO_DEVICE, TO_HOST = 1, 2  # cudaMemcpyKind
 INCLUDE = re.compile(r'^#include "(\w+\.cuh)"$', re.MULTILINE)
@@ -82,9 +83,17 @@ def source() -> str:
 
 
 @functools.cache
-def _module() -> Any:
+def _module(capability: str) -> Any:
+    """Return the kernels for GPUs of this compute capability, which the current one has."""
     import cupy
 
+    if capability in FEATURED:
+        # CuPy names the plain architecture too; NVRTC then takes the one with more instructions.
+        options = (*OPTIONS, f"-arch=sm_{capability}a")
+        module = cupy.RawModule(code=source(), options=options, backend="nvrtc")
+        with contextlib.suppress(cupy.cuda.compiler.CompileException):
+            module.compile()
+            return module
     return cupy.RawModule(code=source(), options=OPTIONS, backend="nvrtc")
 
 
@@ -130,7 +139,11 @@ class CupyDevice:
         """Return which GPU it is."""
         return self._spot.gpu
 
-    @contextmanager
+    @property
+    def multiprocessors(self) -> int:
+        return int(self._cupy.cuda.Device(self.index).attributes["MultiProcessorCount"])
+
+    @contextlib.contextmanager
     def _here(self) -> Iterator[Any]:
         with self._cupy.cuda.Device(self.index), self._stream:
             yield self._cupy.cuda.runtime
@@ -195,7 +208,8 @@ class CupyDevice:
 
     def _function(self, kernel: str) -> Any:
         if kernel not in self._kernels:
-            self._kernels[kernel] = _module().get_function(kernel)
+            capability = self._cupy.cuda.Device(self.index).compute_capability
+            self._kernels[kernel] = _module(capability).get_function(kernel)
         return self._kernels[kernel]
 
     def gemm(

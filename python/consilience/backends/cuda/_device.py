@@ -72,6 +72,10 @@ class Device(Protocol):
     def name(self) -> str:
         """Return the name of the backend that it serves."""
 
+    @property
+    def multiprocessors(self) -> int:
+        """Return how many blocks that fill one each run at a time."""
+
     def empty(self, shape: Sequence[int], dtype: Any) -> Buffer:
         """Return memory of any content."""
 

@@ -54,6 +54,13 @@ def cublas_paths() -> list[str]:
     return [*paths, *CUBLAS, *(f"/usr/local/cuda/lib64/{name}" for name in CUBLAS)]
 
 
+@functools.cache
+def _properties(gpu: int) -> dict[str, Any]:
+    from consilience import _cuda
+
+    return dict(_cuda.properties(gpu))
+
+
 class NativeDevice:
     """A GPU by the extension `_cuda`; see `_device.Device`."""
 
@@ -77,6 +84,10 @@ class NativeDevice:
     def index(self) -> int:
         """Return which GPU it is."""
         return self._at[0]
+
+    @property
+    def multiprocessors(self) -> int:
+        return int(_properties(self.index)["multiprocessors"])
 
     def empty(self, shape: Sequence[int], dtype: Any) -> Buffer:
         kind = np.dtype(dtype)

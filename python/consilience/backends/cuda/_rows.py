@@ -10,7 +10,8 @@ import numpy as np
 from consilience.backends.cuda._device import Buffer, Device
 from consilience.terms import Floats, Indices
 
-CHUNK = 32  # features multiplied at a time (csrc/cuda/knn_exact.cuh)
+CHUNK = 32  # features whose fine products are added apart (csrc/cuda/knn_exact.cuh)
+BRICK_ROWS, BRICK_FEATURES = 128, 64  # csrc/cuda/halves.cuh
 # Rows of a partial sum: the same on every device, and so are the bits of means.
 SUMMED_ROWS = 4096
 WARPS = 8  # of a block, each with a row
@@ -46,7 +47,8 @@ class Rows:
 class Halves:
     """Rows about their mean, times a scale, in halves: csrc/cuda/rows.cuh, `halve_rows`.
 
-    values : (n, terms, length) of 16 bits;  bounds : (n, 4), float32
+    values : (row blocks, chunks, 128, 64) of 16 bits, csrc/cuda/halves.cuh
+    bounds : (n, 4), float32
     slack : (n,), float32;  constants : (n,), float64
     """
 
@@ -61,15 +63,15 @@ class Halves:
     def of(cls, device: Device, rows: Rows, *, distance: str, fine: bool) -> Halves:
         """Return all rows, in one half or, if fine, in two that hold twice the digits."""
         n, d = rows.shape
-        length = -(-d // CHUNK) * CHUNK
+        length = padded_length(d)
         mean = device.from_host(rows.mean)
         scale = _scale(device, rows.X, mean)
-        values = device.empty((n, 2 if fine else 1, length), np.uint16)
+        values = _bricks(device, n, length // BRICK_FEATURES * (2 if fine else 1))
         bounds = device.empty((n, 4), np.float32)
         slack, constants = device.empty((n,), np.float32), device.empty((n,), np.float64)
         device.launch(
             "halve_rows",
-            -(-n // WARPS),
+            len(values) * BRICK_ROWS // WARPS,
             256,
             rows.X,
             n,
@@ -89,20 +91,28 @@ class Halves:
         return cls(values, bounds, slack, constants, scale, fine)
 
     @property
-    def row_length(self) -> int:
-        """Return the halves of a row."""
-        return self.values.shape[1] * self.values.shape[2]
+    def chunks(self) -> int:
+        """Return the bricks that hold a row."""
+        return self.values.shape[1]
 
     def taken(self, device: Device, ids: Indices) -> tuple[Buffer, Buffer, Buffer]:
         """Return the values and bounds of some rows, and their ids on the device."""
+        count = len(ids)
         chosen = device.from_host(np.ascontiguousarray(ids, dtype=np.int64))
-        values = device.empty((len(ids), *self.values.shape[1:]), np.uint16)
-        bounds = device.empty((len(ids), 4), np.float32)
-        for table, part in ((self.values, values), (self.bounds, bounds)):
-            words = table.nbytes // len(table) // 16
-            grid = -(-len(ids) // WARPS)
-            device.launch("gather_rows", grid, 256, table, words, chosen, len(ids), part)
+        values, bounds = _bricks(device, count, self.chunks), device.empty((count, 4), np.float32)
+        grid = len(values) * BRICK_ROWS // WARPS
+        device.launch("gather_halves", grid, 256, self.values, self.chunks, chosen, count, values)
+        device.launch("gather_rows", -(-count // WARPS), 256, self.bounds, 1, chosen, count, bounds)
         return values, bounds, chosen
+
+
+def padded_length(d: int) -> int:
+    """Return the halves that hold a row of d features."""
+    return -(-d // BRICK_FEATURES) * BRICK_FEATURES
+
+
+def _bricks(device: Device, n: int, chunks: int) -> Buffer:
+    return device.empty((-(-n // BRICK_ROWS), chunks, BRICK_ROWS, BRICK_FEATURES), np.uint16)
 
 
 def sums_error(length: int, fine: bool) -> float:

@@ -9,13 +9,21 @@
 from __future__ import annotations
 
 import math
+import weakref
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consilience.backends.cuda._device import Buffer, Device
-from consilience.backends.cuda._rows import CHUNK, WARPS, Halves, Rows, is_double
+from consilience.backends.cuda._rows import (
+    BRICK_ROWS,
+    WARPS,
+    Halves,
+    Rows,
+    is_double,
+    padded_length,
+)
 from consilience.terms import Floats, Graph, Indices
 
 # Below, all in float64 is as fast.
@@ -23,10 +31,13 @@ SCREENED_FROM = 2048
 # The most rows that a guess looks at, and the least.
 MOST_SAMPLED, FEWEST_SAMPLED = 32_768, 2048
 MANY_SAMPLED = 12_288  # beyond, a multiprocessor holds few rows at a time
+TOO_SHORT = 1e-6  # how likely a row's guess may be
 # The longest list of candidates, which a block holds in shared memory.
 LONGEST = 8192
 MOST_NEIGHBORS = 16_384
-TILE_ROWS, GROUP, STAGES = 128, 16, 4  # csrc/cuda/knn_exact.cuh
+TILE, GROUP = 128, 16  # csrc/cuda/knn_exact.cuh
+THREADS, SHARED_BYTES = 256, 4 * 2 * 128 * 32 * 2  # of a fine tile
+SECTOR_KEYS = 8  # a row of keys begins with a sector of memory
 QUERIES = 8  # of a block, csrc/cuda/exact.cuh
 MOST_JUDGED = 32_768  # at a time
 TOO_MANY = 1  # what csrc/cuda/knn_exact.cuh, `knn_finish`, says of a list that ran over
@@ -90,8 +101,9 @@ class _Found:
 class _Plan:
     """How a guess is made: as far as the rank-th nearest (from 0) of `sampled` rows.
 
-    As many of all n as lie within are about a Gamma variable of shape rank + 1: with this rank they
-    are fewer than k for one row in some thousands, and more than `capacity` as rarely.
+    Of the k nearest, about a Poisson number of mean k sampled / n are sampled: that there are more
+    than `rank`, and the guess too short, is left to one row in a million. Within the guess there
+    are about (rank + 1) n / sampled rows, a Gamma variable, and more than `capacity` as rarely.
     """
 
     k: int
@@ -102,9 +114,10 @@ class _Plan:
     @classmethod
     def of(cls, n: int, k: int) -> _Plan:
         sampled = min(n, max(FEWEST_SAMPLED, min(MOST_SAMPLED, n // 12)))
-        expected = k * sampled / n
-        # A row is not its own neighbour, whether it is sampled or not.
-        rank = min(math.ceil(expected + 3.5 * math.sqrt(expected) + 4), sampled - 2)
+        from scipy.special import pdtrik
+
+        rank = math.ceil(float(pdtrik(1.0 - TOO_SHORT, k * sampled / n)))
+        rank = min(rank, sampled - 2)  # a row is not its own neighbour, if it is sampled
         listed = (rank + 1) * n / sampled
         capacity = 1.2 * listed * (1.0 + 5.0 / math.sqrt(rank + 1)) + 32
         # Lists are sorted in blocks of a power of two.
@@ -123,10 +136,10 @@ def _screen(
     """Fill in the lists of all rows or of some, in stripes that fit into the memory."""
     n, d = X.shape
     n_wanted = n if rows is None else len(rows)
-    length = -(-d // CHUNK) * CHUNK
+    length = padded_length(d)
     # Lists, results and what is copied of a row; halves of all rows, at worst in both ways.
     per_row = 8 * plan.capacity + 16 * found.k + 4 * length + 64
-    left = max_memory - n * (6 * length + 48) - 4 * TILE_ROWS * plan.sampled
+    left = max_memory - n * (6 * length + 48) - 4 * BRICK_ROWS * _width(plan.sampled)
     if left < per_row:
         raise MemoryError(
             f"knn_exact needs {(max_memory - left + per_row) / 2**20:.0f} MiB of the GPU at least, "
@@ -211,34 +224,40 @@ class _Search:
         """Set how far the queries look; return how many a sweep would list for one, on average."""
         device, halves, plan = self.device, self.halves(fine=fine), self.plan
         n = len(halves.bounds)
-        sample = np.sort(np.random.default_rng(0).choice(n, plan.sampled, replace=False))
+        chosen = np.random.default_rng(0).choice(n, plan.sampled, replace=False, shuffle=False)
+        sample = np.sort(chosen)
         values, bounds, ids = halves.taken(device, sample)
         within = device.empty((len(queries),), np.int32)
-        stripe = max(TILE_ROWS, min(self.spare // (8 * plan.sampled), 1 << 17))
-        keys = device.empty((min(stripe, len(queries)), plan.sampled), np.float32)
+        width = _width(plan.sampled)
+        # Of whole bricks, of which a launch begins with the first.
+        stripe = max(1, min(self.spare // (8 * width), 1 << 17) // BRICK_ROWS) * BRICK_ROWS
+        keys = device.empty((min(stripe, len(queries)), width), np.float32)
         for first in range(0, len(queries), stripe):
             stop = min(first + stripe, len(queries))
+            launch = _launch(device, stop - first, plan.sampled, fine=fine)
             device.launch(
                 "knn_keys_fine" if fine else "knn_keys",
-                _tiles(stop - first, plan.sampled, fine=fine),
-                256,
-                queries.values.rows(first, stop),
+                launch.grid,
+                launch.threads,
+                queries.values.rows(first // BRICK_ROWS, -(-stop // BRICK_ROWS)),
                 queries.ids.rows(first, stop),
                 stop - first,
                 values,
                 bounds,
                 ids,
                 plan.sampled,
-                halves.row_length,
+                halves.chunks,
                 self._factor,
                 keys,
-                shared=_shared_bytes(fine=fine),
+                width,
+                shared=launch.shared,
             )
             device.launch(
                 "knn_reaches",
                 stop - first,
                 256 if plan.sampled <= MANY_SAMPLED else 1024,
                 keys,
+                width,
                 plan.sampled,
                 plan.rank,
                 queries.bounds.rows(first, stop),
@@ -255,10 +274,11 @@ class _Search:
         n, n_queries, capacity = len(halves.bounds), len(queries), self.plan.capacity
         lists = device.empty((n_queries, capacity), np.int64)
         counts = device.zeros((n_queries,), np.int32)
+        launch = _launch(device, n_queries, n, fine=fine)
         device.launch(
             "knn_sweep_fine" if fine else "knn_sweep",
-            _tiles(n_queries, n, fine=fine),
-            256,
+            launch.grid,
+            launch.threads,
             queries.values,
             queries.bounds,
             queries.ids,
@@ -266,13 +286,13 @@ class _Search:
             halves.values,
             halves.bounds,
             n,
-            halves.row_length,
+            halves.chunks,
             self._factor,
             int(queries.same),
             lists,
             counts,
             capacity,
-            shared=_shared_bytes(fine=fine),
+            shared=launch.shared,
         )
         indices = device.empty((n_queries, k), np.int64)
         distances = device.empty((n_queries, k), np.float64)
@@ -349,15 +369,42 @@ def judge(
     found.judged += len(ids) * (n - 1)
 
 
-def _tiles(n_rows: int, n_columns: int, *, fine: bool) -> int:
+@dataclass(frozen=True)
+class _Launch:
+    grid: int
+    threads: int
+    shared: int
+
+
+def _launch(device: Device, n_rows: int, n_columns: int, *, fine: bool) -> _Launch:
+    """Return how tiles of all pairs of some rows and columns are launched."""
+    tiles = _tiles(n_rows, n_columns)
+    if fine:
+        return _Launch(tiles, THREADS, SHARED_BYTES)
+    threads, shared, one_after_another = _geometry(device)
+    grid = min(tiles, device.multiprocessors) if one_after_another else tiles
+    return _Launch(grid, threads, shared)
+
+
+# What devices said of themselves: to ask is to wait until all that was launched is done.
+_geometries: weakref.WeakKeyDictionary[Device, tuple[int, int, bool]] = weakref.WeakKeyDictionary()
+
+
+def _geometry(device: Device) -> tuple[int, int, bool]:
+    """Return what csrc/cuda/knn_exact.cuh, `knn_geometry`, says of a device."""
+    if device not in _geometries:
+        found = device.empty((3,), np.int64)
+        device.launch("knn_geometry", 1, 32, found)
+        threads, shared, one_after_another = (int(part) for part in device.to_host(found))
+        _geometries[device] = threads, shared, bool(one_after_another)
+    return _geometries[device]
+
+
+def _width(n_keys: int) -> int:
+    """Return the length of a row of keys in memory."""
+    return -(-n_keys // SECTOR_KEYS) * SECTOR_KEYS
+
+
+def _tiles(n_rows: int, n_columns: int) -> int:
     """Return the blocks that csrc/cuda/knn_exact.cuh, `tile_of`, counts."""
-    across = -(-n_columns // _tile_columns(fine=fine))
-    return -(-n_rows // (TILE_ROWS * GROUP)) * GROUP * across
-
-
-def _tile_columns(*, fine: bool) -> int:
-    return 128 if fine else 256
-
-
-def _shared_bytes(*, fine: bool) -> int:
-    return STAGES * (TILE_ROWS + _tile_columns(fine=fine)) * CHUNK * 2
+    return -(-n_rows // (TILE * GROUP)) * GROUP * -(-n_columns // TILE)

@@ -38,11 +38,12 @@ def _batches(
     """Yield the pairs in their order, as many at a time as leave half of the memory to rows."""
     batch: list[tuple[int, int]] = []
     for pair in pairs:
-        if batch and _result_bytes(widths, [*batch, pair]) > max_memory // 2:
+        if batch and _result_bytes(widths, [*batch, pair], n) > max_memory // 2:
             yield batch
             batch = []
         batch.append(pair)
-        needed = _result_bytes(widths, [pair]) + _row_bytes(widths, [pair]) * min(n, FEWEST_ROWS)
+        rows = _row_bytes(widths, [pair]) * min(n, FEWEST_ROWS)
+        needed = _result_bytes(widths, [pair], n) + rows
         if needed > max_memory:
             raise MemoryError(
                 f"moments needs {needed / 2**20:.0f} MiB of the GPU at least, and may use "
@@ -51,15 +52,14 @@ def _batches(
     yield batch
 
 
-def _result_bytes(widths: Sequence[int], pairs: Sequence[tuple[int, int]]) -> int:
-    """Return the bytes of what is summed up, runs being as long as those asked for."""
-    distinct = {(min(pair), max(pair)) for pair in pairs}
+def _result_bytes(widths: Sequence[int], pairs: Sequence[tuple[int, int]], n: int) -> int:
+    """Return at most so many bytes of what is summed up, in parts where these are small."""
     used = {m for pair in pairs for m in pair}
-    parts = sum(
-        _splits(widths[a], widths[b], FEWEST_ROWS) * widths[a] * widths[b] for a, b in distinct
-    )
     ends = 2 * len(used)
-    return 8 * (parts + (sum(widths[m] for m in used) + ends) * ends)
+    products = sum(widths[a] * widths[b] for a, b in {(min(pair), max(pair)) for pair in pairs})
+    products += (sum(widths[m] for m in used) + ends) * ends
+    in_parts = ENOUGH_BLOCKS * BLOCK**2 if n >= 2 * FEWEST_SPLIT else 0
+    return 8 * (products + (len(used) + 1) * in_parts)
 
 
 def _row_bytes(widths: Sequence[int], pairs: Sequence[tuple[int, int]]) -> int:
@@ -98,7 +98,7 @@ class _Batch:
         starts = dict(zip(used, accumulate((widths[m] for m in used), initial=0), strict=False))
         features = sum(widths[m] for m in used)
         ends = {m: features + 2 * at for at, m in enumerate(used)}
-        left = max_memory - _result_bytes(widths, pairs)
+        left = max_memory - _result_bytes(widths, pairs, len(sets[0]))
         height = max(FEWEST_ROWS, min(MOST_ROWS, left // _row_bytes(widths, pairs)))
         return cls(device, sets, pairs, min(len(sets[0]), height), starts, ends)
 
@@ -114,8 +114,9 @@ class _Batch:
         device, width, features = self.device, self.width, self.features
         shifts = {m: _shift(device, self.sets[m]) for m in self.starts}
         on_device = {m: device.from_host(shift) for m, shift in shifts.items()}
-        sums = {run: self._parts(*run) for run in self._runs()}
-        with_ends = device.zeros((width, width - features), np.float64)
+        sums = {run: self._of_run(*run) for run in self._runs()}
+        n_ends = width - features
+        with_ends = self._parts(width, n_ends)
         Z = device.empty((self.height, width), np.float64)
         n = len(self.sets[0])
         for first in range(0, n, self.height):
@@ -124,19 +125,21 @@ class _Batch:
                 self._augment(m, first, count, shift, Z)
             for (a, others), parts in sums.items():
                 self._add(Z, self.starts[a], self.starts[others[0]], parts, count)
-            self._add(Z, 0, features, with_ends.reshaped(1, *with_ends.shape), count)
+            self._add(Z, 0, features, with_ends, count)
         cross = {
             pair: matrix for run, parts in sums.items() for pair, matrix in self._home(run, parts)
         }
-        ends = device.to_host(with_ends)
+        ends = self._total(with_ends)
         for a, b in self.pairs:
             yield Moments(self._assembled(a, b, cross, ends), shifts[a], shifts[b])
 
-    def _parts(self, a: int, others: tuple[int, ...]) -> Buffer:
-        """Return zeros to add the products of a with others to, once for each part of the rows."""
+    def _of_run(self, a: int, others: tuple[int, ...]) -> Buffer:
         across = sum(self.sets[b].shape[1] for b in others)
-        m = self.sets[a].shape[1]
-        return self.device.zeros((_splits(m, across, self.height), m, across), np.float64)
+        return self._parts(self.sets[a].shape[1], across)
+
+    def _parts(self, m: int, n: int) -> Buffer:
+        """Return zeros to add products to, once for each part of the rows."""
+        return self.device.zeros((_splits(m, n, self.height), m, n), np.float64)
 
     def _augment(self, m: int, first: int, count: int, shift: Buffer, Z: Buffer) -> None:
         X = _rows(self.device, self.sets[m], first, first + count)
@@ -147,7 +150,7 @@ class _Batch:
         )
 
     def _add(self, Z: Buffer, left: int, right: int, parts: Buffer, count: int) -> None:
-        """Add the product of columns of Z to each part, and what rows are left over to the first."""
+        """Add the product of columns of Z to each part, the rows left over to the first."""
         n_parts, m, n = parts.shape
         each = count // n_parts
         pieces = [(0, each, n_parts), (each * n_parts, count - each * n_parts, 1)]
@@ -174,15 +177,18 @@ class _Batch:
         self, run: tuple[int, tuple[int, ...]], parts: Buffer
     ) -> Iterator[tuple[tuple[int, int], Floats]]:
         a, others = run
-        n_parts, m, n = parts.shape
-        total = self.device.zeros((m, n), np.float64)
-        grid = -(-m * n // 256)
-        self.device.launch("add_parts", grid, 256, parts, n_parts, m * n, total, 0)
-        matrix = self.device.to_host(total)
+        matrix = self._total(parts)
         stop = 0
         for b in others:
             start, stop = stop, stop + self.sets[b].shape[1]
             yield (a, b), matrix[:, start:stop]
+
+    def _total(self, parts: Buffer) -> Floats:
+        """Return the sum of the parts at home."""
+        n_parts, m, n = parts.shape
+        total = self.device.zeros((m, n), np.float64)
+        self.device.launch("add_parts", -(-m * n // 256), 256, parts, n_parts, m * n, total, 0)
+        return np.asarray(self.device.to_host(total))
 
     def _assembled(
         self, a: int, b: int, cross: dict[tuple[int, int], Floats], ends: Floats

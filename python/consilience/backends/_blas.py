@@ -1,0 +1,39 @@
+"""BLAS on one thread a call, where our own threads each call it."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+
+class _OneBlasThread:
+    """Keeps BLAS on one thread a call, as our workers each call it.
+
+    Counted, because several Python threads may be inside at once: the first in sets the limit,
+    the last out restores it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._controller: Any = None
+        self._limiter: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                if self._controller is None:
+                    from threadpoolctl import ThreadpoolController
+
+                    self._controller = ThreadpoolController()
+                self._limiter = self._controller.limit(limits=1, user_api="blas")
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._limiter.restore_original_limits()
+
+
+one_blas_thread = _OneBlasThread()
