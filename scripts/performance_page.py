@@ -30,6 +30,7 @@ def read(root: Path) -> Results:
     return {
         path.stem: json.loads(path.read_text(encoding="utf-8"))
         for path in sorted((root / "bench/results").glob("*.json"))
+        if path.stem != "gpu"  # told in docs/gpu.md
     }
 
 

@@ -6,6 +6,7 @@ import ast
 import doctest
 import importlib.util
 import itertools
+import json
 import re
 import subprocess
 import sys
@@ -366,3 +367,17 @@ def test_the_model_of_the_example_embeds_the_dataset_of_the_example(run_block):
     assert rows.sum() == rows[:, carbon].sum()
     with pytest.raises(ValueError, match="40 molecules"):
         load_samples("alkanes", n=41)
+
+
+def test_gpu_numbers_are_those_measured():
+    speed = read(DOCS / "gpu.md").partition("## Speed")[2].partition("## Testing")[0]
+    benches = json.loads(read(ROOT / "bench" / "results" / "gpu.json"))["benches"]
+    told = []
+    for bench in benches:
+        if bench["role"] == "ours":
+            told += [f"{bench[name]:.2f}" for name in ("per_floor", "of_ceiling") if name in bench]
+        elif bench["role"] == "rival":
+            ratio = bench["per_ours"]
+            told.append(f"{ratio:.1f} ×" if ratio < 10 else f"{ratio:.0f} ×")
+    assert len(told) >= 8
+    assert [number for number in told if number not in speed] == []
