@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import gpu
+from consilience.backends import Channel
 from consilience.backends.array import ArrayBackend
 from emulated import emulated
 from engine import native
@@ -15,11 +16,12 @@ CONFIGURATIONS = {
     "native, three threads": {"tile": 33, "n_threads": 3},
 }
 ARRAYS = {"array": {}, "array, row by row": {"entries": 1}}
+TORCH = "array, torch"
 EMULATED = {"cuda, emulated": True, "cuda, emulated, no warpgroups": False}
 
 
 def pytest_generate_tests(metafunc):
-    gpu.parametrize(metafunc, "ops", [*CONFIGURATIONS, *ARRAYS, *EMULATED])
+    gpu.parametrize(metafunc, "ops", [*CONFIGURATIONS, *ARRAYS, TORCH, *EMULATED])
     gpu.parametrize(metafunc, "cuda", [*EMULATED])
 
 
@@ -30,7 +32,28 @@ def ops(request):
         return native(**CONFIGURATIONS[request.param])
     if request.param in ARRAYS:
         return ArrayBackend(**ARRAYS[request.param])
+    if request.param == TORCH:
+        return OnTorch()
     return kernels(request.param)
+
+
+class OnTorch:
+    """The array backend, given torch's tensors for NumPy's arrays."""
+
+    def __getattr__(self, name):
+        op = getattr(ArrayBackend(), name)
+        return lambda first, *others, **options: op(tensors(first), *others, **options)
+
+
+def tensors(value):
+    """Return arrays of floats, and those of channels and in lists, as tensors."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    if isinstance(value, (list, tuple)):
+        return [tensors(one) for one in value]
+    if isinstance(value, Channel):
+        return replace(value, X=tensors(value.X))
+    is_set = isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    return torch.from_numpy(value) if is_set else value
 
 
 @pytest.fixture
