@@ -626,11 +626,11 @@ def _compared(lab: Lab, cs: Any, n: int) -> Callable[[], Any]:
 ROWS: dict[str, tuple[Callable[[Lab], Rows], float]] = {
     "ceilings": (ceilings, 45),
     "neighbors-100k": (neighbors("latent", 100_000, True, 5), 60),
-    "matter": (matter, 100),
     "cknna-20k": (cknna(20_000, True), 40),
     "moments": (moments, 50),
-    "loaders": (loaders, 80),
     "neighbors-1m": (neighbors("latent", 1_000_000, True, 2), 90),
+    "matter": (matter, 150),
+    "loaders": (loaders, 80),
     "neighbors-100k-isotropic": (neighbors("isotropic", 100_000, False, 3), 40),
     "cknna-200k": (cknna(200_000, False), 40),
 }

@@ -10,6 +10,7 @@
 #include "key_groups.cuh"
 #include "knn_exact.cuh"
 #include "knn_groups.cuh"
+#include "knn_judge.cuh"
 #include "knn_lists.cuh"
 #include "mantel.cuh"
 #include "moments.cuh"

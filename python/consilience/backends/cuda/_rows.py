@@ -10,7 +10,7 @@ import numpy as np
 from consilience.backends.cuda._device import Buffer, Device
 from consilience.terms import Floats, Indices
 
-CHUNK = 32  # features whose fine products are added apart (csrc/cuda/knn_exact.cuh)
+CHUNK = 32  # features whose fine products are added apart (csrc/cuda/mma_tiles.cuh)
 BRICK_ROWS, BRICK_FEATURES = 128, 64  # csrc/cuda/halves.cuh
 # Rows of a partial sum: the same on every device, and so are the bits of means.
 SUMMED_ROWS = 4096

@@ -35,12 +35,12 @@ TOO_SHORT = 1e-6  # how likely a row's guess may be
 # The longest list of candidates, which a block holds in shared memory.
 LONGEST = 8192
 MOST_NEIGHBORS = 16_384
-TILE, GROUP = 128, 16  # csrc/cuda/knn_exact.cuh
+TILE, GROUP = 128, 16  # csrc/cuda/mma_tiles.cuh, csrc/cuda/knn_lists.cuh
 THREADS, SHARED_BYTES = 256, 4 * 2 * 128 * 32 * 2  # of a fine tile
 SECTOR_KEYS = 8  # a row of keys begins with a sector of memory
 QUERIES = 8  # of a block, csrc/cuda/exact.cuh
 MOST_JUDGED = 32_768  # at a time
-TOO_MANY = 1  # what csrc/cuda/knn_exact.cuh, `knn_finish`, says of a list that ran over
+TOO_MANY = 1  # what csrc/cuda/knn_judge.cuh, `knn_finish`, says of a list that ran over
 
 
 def knn_exact(
@@ -406,5 +406,5 @@ def _width(n_keys: int) -> int:
 
 
 def _tiles(n_rows: int, n_columns: int) -> int:
-    """Return the blocks that csrc/cuda/knn_exact.cuh, `tile_of`, counts."""
+    """Return the blocks that csrc/cuda/mma_tiles.cuh, `tile_of`, counts."""
     return -(-n_rows // (TILE * GROUP)) * GROUP * -(-n_columns // TILE)
