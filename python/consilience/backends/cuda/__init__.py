@@ -38,9 +38,9 @@ from consilience.terms import (
     Splits,
 )
 
-# Of the GPU's free memory: what an op may use where no budget is given, up to so many bytes, and what
-# stays of lists and values between calls. Those of 59 models with 500 neighbours each for 50,000
-# samples are 12 GB, and ranks read all of them for every model.
+# Of the GPU's free memory: what an op may use where no budget is given, up to so many bytes, and
+# what stays of lists and values between calls. Those of 59 models with 500 neighbours each for
+# 50,000 samples are 12 GB, and ranks read all of them for every model.
 SHARE_OF_FREE, MOST_MEMORY = 0.6, 20 << 30
 SHARE_RESIDENT = 0.25
 

@@ -19,7 +19,8 @@ from consilience.backends.cuda._native import OLDEST
 
 OPTIONS = ("-std=c++17", "-lineinfo")
 FEATURED = ("90",)  # have instructions that only code for no other architecture may use
-STATIC_SHARED = 48 << 10  # beyond it a kernel is asked for more
+# Beyond, a kernel is asked for more: it has 48 KiB unasked, of which it declares up to 32 itself.
+UNASKED_SHARED = 16 << 10
 TO_DEVICE, TO_HOST = 1, 2  # cudaMemcpyKind
 INCLUDE = re.compile(r'^#include "(\w+\.cuh)"$', re.MULTILINE)
 
@@ -128,6 +129,7 @@ class CupyDevice:
         else:
             self._stream = cupy.cuda.ExternalStream(spot.stream, spot.gpu)
         self._kernels: dict[str, Any] = {}
+        self._asked: dict[str, int] = {}
 
     @classmethod
     def for_arrays(cls, arrays: Sequence[Any]) -> CupyDevice:
@@ -196,8 +198,9 @@ class CupyDevice:
         grid = (grid,) if isinstance(grid, int) else tuple(grid)
         with self._here():
             function = self._function(kernel)
-            if shared > max(STATIC_SHARED, function.max_dynamic_shared_size_bytes):
+            if shared > self._asked.get(kernel, UNASKED_SHARED):
                 function.max_dynamic_shared_size_bytes = shared
+                self._asked[kernel] = shared
             try:
                 function(grid, (block,), tuple(map(_argument, arguments)), shared_mem=shared)
             except self._cupy.cuda.driver.CUDADriverError as error:
