@@ -29,6 +29,8 @@ STEMS = (
     "tests/ops/test_{}.py",
     "bench/bench_{}.py",
 )
+GPU_STEMS = ("csrc/cuda/{}.cuh", "python/consilience/backends/cuda/{}.py")
+EXACT_THERE = {"knn_approx"}  # for which a GPU searches exactly
 # Whatever a user may never touch must not cost every import of the package.
 HEAVY = (
     "array_api_compat",
@@ -153,6 +155,12 @@ def test_there_are_ops():
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("stem", STEMS)
 def test_every_op_has_its_stem(op, stem):
+    assert (ROOT / stem.format(op)).is_file(), stem.format(op)
+
+
+@pytest.mark.parametrize("op", sorted(set(OPS) - EXACT_THERE))
+@pytest.mark.parametrize("stem", GPU_STEMS)
+def test_every_op_has_its_stem_on_a_gpu(op, stem):
     assert (ROOT / stem.format(op)).is_file(), stem.format(op)
 
 
