@@ -22,9 +22,9 @@ EMULATED = {"cuda, emulated": True, "cuda, emulated, no warpgroups": False}
 
 def pytest_generate_tests(metafunc):
     # Searches alone have a way without warpgroups.
-    emulated = list(EMULATED)[: None if "knn" in metafunc.module.__name__ else 1]
-    gpu.parametrize(metafunc, "ops", [*CONFIGURATIONS, *ARRAYS, TORCH, *emulated])
-    gpu.parametrize(metafunc, "cuda", emulated)
+    ways = list(EMULATED)[: None if "knn" in metafunc.module.__name__ else 1]
+    gpu.parametrize(metafunc, "ops", [*CONFIGURATIONS, *ARRAYS, TORCH, *ways])
+    gpu.parametrize(metafunc, "cuda", ways)
 
 
 @pytest.fixture
