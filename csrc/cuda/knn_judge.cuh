@@ -37,7 +37,7 @@ extern "C" __global__ void __launch_bounds__(128)
   if (count < k) return;  // the whole block
   for (int t = threadIdx.x; t < count; t += blockDim.x) {
     const Bounds y = bounds_y[own[t].index];
-    const float error = fmaf(x.error, y.norm, x.norm * y.error);
+    const float error = error_of(x, y);
     upper[t] =
         own[t].key + 1.0001f * (error + 2.0f * slack[own[t].index]) + 4e-7f * fabsf(own[t].key);
   }
@@ -61,7 +61,7 @@ extern "C" __global__ void __launch_bounds__(128)
   for (int t = threadIdx.x; t < count; t += blockDim.x) {
     const Candidate c = own[t];
     const Bounds y = bounds_y[c.index];
-    const float error = fmaf(x.error, y.norm, x.norm * y.error);
+    const float error = error_of(x, y);
     if (c.key - 1.0001f * error - 4e-7f * fabsf(c.key) <= kth) {
       chosen[atomicAdd(&survivors, 1)] = c.index;
     }
@@ -91,8 +91,7 @@ extern "C" __global__ void __launch_bounds__(128)
     }
     return;  // the whole block
   }
-  int padded = 1;
-  while (padded < n_chosen) padded *= 2;
+  const int padded = power_of_two_from(n_chosen);
   for (int t = n_chosen + threadIdx.x; t < padded; t += blockDim.x) {
     keys[t] = infinity();
     chosen[t] = 0x7fffffff;
@@ -137,8 +136,7 @@ extern "C" __global__ void __launch_bounds__(256)
     }
     __syncthreads();
   }
-  int padded = 1;
-  while (padded < k) padded *= 2;
+  const int padded = power_of_two_from(static_cast<int>(k));
   auto* nearest = reinterpret_cast<double*>(raw);
   auto* who = reinterpret_cast<int*>(nearest + padded);
   const unsigned long long last = prefix;

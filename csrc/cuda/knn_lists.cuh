@@ -47,7 +47,12 @@ struct Searched {
   }
 };
 
+// What s u_i.u_j may differ by from its product of halves.
+__device__ __forceinline__ float error_of(const Bounds& x, const Bounds& y) {
+  return fmaf(x.error, y.norm, x.norm * y.error);
+}
+
 // The most that s u_i.u_j can be.
 __device__ __forceinline__ float most_of(float s, float value, const Bounds& x, const Bounds& y) {
-  return fmaf(s, value, fmaf(x.error, y.norm, x.norm * y.error));
+  return fmaf(s, value, error_of(x, y));
 }

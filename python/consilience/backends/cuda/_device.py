@@ -10,6 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+THREADS = 256  # of most blocks
+WARPS = THREADS // 32
+
 
 @dataclass(frozen=True)
 class Buffer:
@@ -32,6 +35,11 @@ class Buffer:
     def nbytes(self) -> int:
         return self.size * self.dtype.itemsize
 
+    @property
+    def is_double(self) -> int:
+        """Return 1 for float64, 0 for float32: how kernels read rows."""
+        return int(self.dtype == np.float64)
+
     def __len__(self) -> int:
         return self.shape[0]
 
@@ -48,6 +56,22 @@ class Buffer:
     def reshaped(self, *shape: int) -> Buffer:
         """Return a view of the first elements in another shape."""
         return Buffer(self.pointer, shape, self.dtype, self.owner)
+
+
+def blocks(count: int, of: int = THREADS) -> int:
+    """Return how many blocks of so many `count` things take."""
+    return -(-count // of)
+
+
+def require_memory(
+    op: str, needed: int, max_memory: int, remedy: str = "compare fewer models at a time"
+) -> None:
+    """Raise if an op cannot do with the memory it may use."""
+    if needed > max_memory:
+        raise MemoryError(
+            f"{op} needs {needed / 2**20:.0f} MiB of the GPU at least, and may use "
+            f"{max_memory / 2**20:.0f} MiB; raise `max_memory` or {remedy}"
+        )
 
 
 def words(arguments: Sequence[Buffer | int | float | None]) -> list[int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from consilience.backends.cuda._device import Buffer, Device
+from consilience.backends.cuda._device import Buffer, Device, blocks
 from consilience.backends.cuda._residents import Residents
 from consilience.terms import Floats, Graph, Indices
 
@@ -99,8 +99,3 @@ def check_samples(indices: Indices, n_samples: int, name: str) -> None:
     """Raise unless all are samples: a kernel would read elsewhere."""
     if indices.size and not 0 <= int(indices.min()) <= int(indices.max()) < n_samples:
         raise ValueError(f"`{name}` points outside the {n_samples} samples")
-
-
-def blocks(count: int, each: int) -> int:
-    """Return how many blocks of `each` cover `count`."""
-    return -(-count // each)

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from consilience.backends.cuda._device import Buffer, Device
+from consilience.backends.cuda._device import WARPS, Buffer, Device, blocks
 from consilience.terms import Floats, Indices
 
 CHUNK = 32  # features whose fine products are added apart (csrc/cuda/mma_tiles.cuh)
 BRICK_ROWS, BRICK_FEATURES = 128, 64  # csrc/cuda/halves.cuh
 # Rows of a partial sum: the same on every device, and so are the bits of means.
 SUMMED_ROWS = 4096
-WARPS = 8  # of a block, each with a row
 
 
 @dataclass(frozen=True)
@@ -32,10 +31,10 @@ class Rows:
     def of(cls, device: Device, X: Buffer) -> Rows:
         """Return the rows with the means of their columns, summed in float64 in a fixed order."""
         n, d = X.shape
-        n_parts = -(-n // SUMMED_ROWS)
+        n_parts = blocks(n, SUMMED_ROWS)
         sums = device.empty((n_parts, d), np.float64)
-        grid = (-(-d // 32), n_parts)
-        device.launch("column_sums", grid, 256, X, n, d, is_double(X), SUMMED_ROWS, sums)
+        grid = (blocks(d, 32), n_parts)
+        device.launch("column_sums", grid, 256, X, n, d, X.is_double, SUMMED_ROWS, sums)
         return cls(X, np.asarray(device.to_host(sums).sum(axis=0) / n))
 
     @property
@@ -76,7 +75,7 @@ class Halves:
             rows.X,
             n,
             d,
-            is_double(rows.X),
+            rows.X.is_double,
             int(distance == "ip"),
             mean,
             scale,
@@ -102,17 +101,19 @@ class Halves:
         values, bounds = _bricks(device, count, self.chunks), device.empty((count, 4), np.float32)
         grid = len(values) * BRICK_ROWS // WARPS
         device.launch("gather_halves", grid, 256, self.values, self.chunks, chosen, count, values)
-        device.launch("gather_rows", -(-count // WARPS), 256, self.bounds, 1, chosen, count, bounds)
+        device.launch(
+            "gather_rows", blocks(count, WARPS), 256, self.bounds, 1, chosen, count, bounds
+        )
         return values, bounds, chosen
 
 
 def padded_length(d: int) -> int:
     """Return the halves that hold a row of d features."""
-    return -(-d // BRICK_FEATURES) * BRICK_FEATURES
+    return blocks(d, BRICK_FEATURES) * BRICK_FEATURES
 
 
 def _bricks(device: Device, n: int, chunks: int) -> Buffer:
-    return device.empty((-(-n // BRICK_ROWS), chunks, BRICK_ROWS, BRICK_FEATURES), np.uint16)
+    return device.empty((blocks(n, BRICK_ROWS), chunks, BRICK_ROWS, BRICK_FEATURES), np.uint16)
 
 
 def sums_error(length: int, fine: bool) -> float:
@@ -125,19 +126,14 @@ def sums_error(length: int, fine: bool) -> float:
     return math.ldexp(summed, -23) + math.ldexp(1.0, -21)
 
 
-def is_double(X: Buffer) -> int:
-    """Return 1 for float64, 0 for float32."""
-    return int(X.dtype == np.float64)
-
-
 def _scale(device: Device, X: Buffer, mean: Buffer) -> float:
     """Return the power of two that brings the largest deviation to within 2^13 and 2^14.
 
     Halves keep eleven digits down to 2^-14: entries may be 2^27 times smaller than the largest.
     """
     n, d = X.shape
-    n_blocks = min(-(-n // WARPS), 1024)
+    n_blocks = min(blocks(n, WARPS), 1024)
     largest = device.empty((n_blocks,), np.float64)
-    device.launch("largest_deviations", n_blocks, 256, X, n, d, is_double(X), mean, largest)
+    device.launch("largest_deviations", n_blocks, 256, X, n, d, X.is_double, mean, largest)
     most = float(device.to_host(largest).max())
     return math.ldexp(1.0, 14 - math.frexp(most)[1]) if most > 0.0 else 1.0

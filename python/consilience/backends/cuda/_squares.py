@@ -7,17 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from consilience.backends.cuda._device import Buffer, Device
+from consilience.backends.cuda._device import THREADS, WARPS, Buffer, Device, blocks
 from consilience.terms import Indices
 
-THREADS = 256
-WARPS = THREADS // 32
 MOST_ROWS = 65_535  # of a grid's second dimension
-
-
-def blocks(count: int, of: int = THREADS) -> int:
-    """Return how many blocks `count` things take."""
-    return -(-count // of)
 
 
 @dataclass(frozen=True)
@@ -35,10 +28,6 @@ class CenteredRows:
     @property
     def shape(self) -> tuple[int, int]:
         return self.rows.shape[0], self.rows.shape[1]
-
-    @property
-    def is_double(self) -> int:
-        return int(self.X.dtype == np.float64)
 
     def some(self, device: Device, rows: Indices) -> tuple[Buffer, Buffer]:
         """Return the rows and norms of some samples."""
@@ -69,8 +58,7 @@ def centered_rows(device: Device, X: Any) -> CenteredRows:
     own = device.view(X)
     n, d = own.shape
     center = device.empty((d,), np.float64)
-    is_double = int(own.dtype == np.float64)
-    device.launch("typical_point", blocks(d), THREADS, own, n, d, is_double, center)
+    device.launch("typical_point", blocks(d), THREADS, own, n, d, own.is_double, center)
     return CenteredRows(own, *_centered(device, own, center, None, n), center)
 
 
@@ -81,23 +69,13 @@ def centered_bytes(X: Any) -> int:
     return 8 * int(n * (d + 1) + d) + copied
 
 
-def require_memory(op: str, needed: int, max_memory: int) -> None:
-    """Raise if an op cannot do with the memory it may use."""
-    if needed > max_memory:
-        raise MemoryError(
-            f"{op} needs {needed / 2**20:.0f} MiB of the GPU at least, and may use "
-            f"{max_memory / 2**20:.0f} MiB; raise `max_memory` or compare fewer models at a time"
-        )
-
-
 def _centered(
     device: Device, X: Buffer, center: Buffer, places: Buffer | None, n_rows: int
 ) -> tuple[Buffer, Buffer]:
     d = X.shape[1]
     rows, norms = device.empty((n_rows, d), np.float64), device.empty((n_rows,), np.float64)
-    is_double = int(X.dtype == np.float64)
     grid = blocks(n_rows, WARPS)
     device.launch(
-        "centered_rows", grid, THREADS, X, d, is_double, places, n_rows, center, rows, norms
+        "centered_rows", grid, THREADS, X, d, X.is_double, places, n_rows, center, rows, norms
     )
     return rows, norms

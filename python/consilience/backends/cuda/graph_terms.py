@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from consilience.backends.base import Backend
-from consilience.backends.cuda._device import Buffer, Device
+from consilience.backends.cuda._device import WARPS, Buffer, Device, blocks
 from consilience.backends.cuda._lists import (
     FIXED_PARTS,
-    blocks,
     check_samples,
     fixed_bits,
     known_values,
@@ -19,12 +18,8 @@ from consilience.backends.cuda._lists import (
     values_of,
 )
 from consilience.backends.cuda._residents import Residents
+from consilience.backends.cuda._rows import Rows
 from consilience.terms import Floats, Graph, GraphTerms, Indices, Splits, require_whole
-
-# Warps of a block.
-WARPS = 8
-# Rows that a block of column_sums takes.
-HEIGHT = 1024
 
 
 def edge_values(
@@ -41,13 +36,13 @@ def edge_values(
         32 * WARPS,
         rows,
         rows.shape[1],
-        int(rows.dtype == np.float64),
+        rows.is_double,
         lists.entries,
         lists.places,
         None if graph.rows is None else device.from_host(np.asarray(graph.rows, np.int64)),
         n_edges,
         lists.k,
-        _column_means(device, rows) if centered else None,
+        device.from_host(Rows.of(device, rows).mean) if centered else None,
         values,
     )
     found: Floats = device.to_host(values)
@@ -69,7 +64,7 @@ def pair_distances(device: Device, X: Any, i: Indices, j: Indices) -> Floats:
         32 * WARPS,
         rows,
         rows.shape[1],
-        int(rows.dtype == np.float64),
+        rows.is_double,
         device.from_host(np.asarray(i, np.int64)),
         device.from_host(np.asarray(j, np.int64)),
         len(i),
@@ -194,21 +189,3 @@ def _members(device: Device, residents: Residents, members: Splits) -> Buffer:
         lambda: device.from_host(np.asarray(members, np.uint32)),
         lambda made: made.nbytes,
     )
-
-
-def _column_means(device: Device, rows: Buffer) -> Buffer:
-    n, d = rows.shape
-    n_stripes = blocks(n, HEIGHT)
-    sums = device.empty((n_stripes, d), np.float64)
-    device.launch(
-        "column_sums",
-        (blocks(d, 32), n_stripes),
-        256,
-        rows,
-        n,
-        d,
-        int(rows.dtype == np.float64),
-        HEIGHT,
-        sums,
-    )
-    return device.from_host(device.to_host(sums).sum(axis=0) / n)

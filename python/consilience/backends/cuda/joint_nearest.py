@@ -13,16 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from consilience.backends.cuda._device import Buffer, Device
-from consilience.backends.cuda._squares import (
+from consilience.backends.cuda._device import (
     THREADS,
     WARPS,
-    CenteredRows,
+    Buffer,
+    Device,
     blocks,
-    centered_bytes,
-    centered_rows,
     require_memory,
 )
+from consilience.backends.cuda._squares import CenteredRows, centered_bytes, centered_rows
 from consilience.terms import Floats, Indices
 
 SIDE = 4
@@ -96,7 +95,7 @@ class _Stripes:
     ) -> None:
         self._device, self._sets, self._plan = device, sets, plan
         n = sets[0].shape[0]
-        told = [(X.X.pointer, X.shape[1], X.is_double) for X in sets]
+        told = [(X.X.pointer, X.shape[1], X.X.is_double) for X in sets]
         self._told = device.from_host(np.array(told, np.int64))
         self._units, self._pairs = device.from_host(plan.units), device.from_host(plan.pairs)
         self._squares = device.empty((len(sets), height, n), np.float64)
@@ -145,5 +144,5 @@ class _Stripes:
         tile = Buffer(to, (height, n), self._squares.dtype, self._squares.owner)
         grid = (blocks(n), height)
         self._device.launch(
-            "complete_squares", grid, THREADS, tile, X.X, n, d, X.is_double, X.norms, first
+            "complete_squares", grid, THREADS, tile, X.X, n, d, X.X.is_double, X.norms, first
         )

@@ -15,15 +15,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience.backends.cuda._device import Buffer, Device
-from consilience.backends.cuda._rows import (
-    BRICK_ROWS,
-    WARPS,
-    Halves,
-    Rows,
-    is_double,
-    padded_length,
-)
+from consilience.backends.cuda._device import WARPS, Buffer, Device, blocks, require_memory
+from consilience.backends.cuda._rows import BRICK_ROWS, Halves, Rows, padded_length
 from consilience.terms import Floats, Graph, Indices
 
 # Below, all in float64 is as fast.
@@ -139,12 +132,9 @@ def _screen(
     length = padded_length(d)
     # Lists, results and what is copied of a row; halves of all rows, at worst in both ways.
     per_row = 8 * plan.capacity + 16 * found.k + 4 * length + 64
-    left = max_memory - n * (6 * length + 48) - 4 * BRICK_ROWS * _width(plan.sampled)
-    if left < per_row:
-        raise MemoryError(
-            f"knn_exact needs {(max_memory - left + per_row) / 2**20:.0f} MiB of the GPU at least, "
-            f"and may use {max_memory / 2**20:.0f} MiB; raise `max_memory` or use device='cpu'"
-        )
+    fixed = n * (6 * length + 48) + 4 * BRICK_ROWS * _width(plan.sampled)
+    require_memory("knn_exact", fixed + per_row, max_memory, "use device='cpu'")
+    left = max_memory - fixed
     stripe = min(n_wanted, left // per_row)
     search = _Search(device, Rows.of(device, X), distance, plan, left)
     for first in range(0, n_wanted, stripe):
@@ -239,7 +229,7 @@ class _Search:
                 "knn_keys_fine" if fine else "knn_keys",
                 launch.grid,
                 launch.threads,
-                queries.values.rows(first // BRICK_ROWS, -(-stop // BRICK_ROWS)),
+                queries.values.rows(first // BRICK_ROWS, blocks(stop, BRICK_ROWS)),
                 queries.ids.rows(first, stop),
                 stop - first,
                 values,
@@ -303,7 +293,7 @@ class _Search:
             128,
             self.rows.X,
             self.rows.X.shape[1],
-            is_double(self.rows.X),
+            self.rows.X.is_double,
             int(self.distance == "ip"),
             halves.scale,
             queries.ids,
@@ -344,9 +334,9 @@ def judge(
     for first in range(0, len(ids), stripe):
         part = ids[first : first + stripe]
         queries = device.from_host(np.ascontiguousarray(part, dtype=np.int64))
-        grid = (min(-(-n // WARPS), 256), -(-len(part) // QUERIES))
+        grid = (min(blocks(n, WARPS), 256), blocks(len(part), QUERIES))
         device.launch(
-            "exact_keys", grid, 256, X, n, d, is_double(X), products, queries, len(part), keys
+            "exact_keys", grid, 256, X, n, d, X.is_double, products, queries, len(part), keys
         )
         device.launch(
             "nearest_of_keys",
@@ -402,9 +392,9 @@ def _geometry(device: Device) -> tuple[int, int, bool]:
 
 def _width(n_keys: int) -> int:
     """Return the length of a row of keys in memory."""
-    return -(-n_keys // SECTOR_KEYS) * SECTOR_KEYS
+    return blocks(n_keys, SECTOR_KEYS) * SECTOR_KEYS
 
 
 def _tiles(n_rows: int, n_columns: int) -> int:
     """Return the blocks that csrc/cuda/mma_tiles.cuh, `tile_of`, counts."""
-    return -(-n_rows // (TILE * GROUP)) * GROUP * -(-n_columns // TILE)
+    return blocks(n_rows, TILE * GROUP) * GROUP * blocks(n_columns, TILE)

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from consilience.backends.base import Backend
-from consilience.backends.cuda._device import Buffer, Device
+from consilience.backends.cuda._device import Buffer, Device, blocks
 from consilience.backends.cuda._lists import (
     FIXED_PARTS,
     Lists,
     Values,
-    blocks,
     check_samples,
     fixed_bits,
     sorted_lists,

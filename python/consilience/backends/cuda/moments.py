@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from consilience.backends.cuda._device import Buffer, Device
-from consilience.backends.cuda._rows import WARPS, Rows, is_double
+from consilience.backends.cuda._device import WARPS, Buffer, Device, blocks, require_memory
+from consilience.backends.cuda._rows import Rows
 from consilience.terms import Floats, Moments
 
 # Rows of a product: enough to hide what starting one costs, few enough to stream from the host.
@@ -44,11 +44,7 @@ def _batches(
         batch.append(pair)
         rows = _row_bytes(widths, [pair]) * min(n, FEWEST_ROWS)
         needed = _result_bytes(widths, [pair], n) + rows
-        if needed > max_memory:
-            raise MemoryError(
-                f"moments needs {needed / 2**20:.0f} MiB of the GPU at least, and may use "
-                f"{max_memory / 2**20:.0f} MiB; raise `max_memory` or use device='cpu'"
-            )
+        require_memory("moments", needed, max_memory, "use device='cpu'")
     yield batch
 
 
@@ -69,8 +65,8 @@ def _row_bytes(widths: Sequence[int], pairs: Sequence[tuple[int, int]]) -> int:
 
 def _splits(m: int, n: int, rows: int) -> int:
     """Return into how many parts rows are split so that all multiprocessors have work."""
-    blocks = -(-m // BLOCK) * -(-n // BLOCK)
-    return max(1, min(ENOUGH_BLOCKS // blocks, rows // FEWEST_SPLIT))
+    n_blocks = blocks(m, BLOCK) * blocks(n, BLOCK)
+    return max(1, min(ENOUGH_BLOCKS // n_blocks, rows // FEWEST_SPLIT))
 
 
 @dataclass(frozen=True)
@@ -143,10 +139,10 @@ class _Batch:
 
     def _augment(self, m: int, first: int, count: int, shift: Buffer, Z: Buffer) -> None:
         X = _rows(self.device, self.sets[m], first, first + count)
-        n_blocks, d = -(-count // WARPS), X.shape[1]
+        n_blocks, d = blocks(count, WARPS), X.shape[1]
         where = (self.width, self.starts[m], self.ends[m])
         self.device.launch(
-            "augment_rows", n_blocks, 256, X, count, d, is_double(X), shift, *where, Z
+            "augment_rows", n_blocks, 256, X, count, d, X.is_double, shift, *where, Z
         )
 
     def _add(self, Z: Buffer, left: int, right: int, parts: Buffer, count: int) -> None:
@@ -187,7 +183,7 @@ class _Batch:
         """Return the sum of the parts at home."""
         n_parts, m, n = parts.shape
         total = self.device.zeros((m, n), np.float64)
-        self.device.launch("add_parts", -(-m * n // 256), 256, parts, n_parts, m * n, total, 0)
+        self.device.launch("add_parts", blocks(m * n), 256, parts, n_parts, m * n, total, 0)
         return np.asarray(self.device.to_host(total))
 
     def _assembled(

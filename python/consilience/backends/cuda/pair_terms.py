@@ -14,16 +14,15 @@ import numpy as np
 
 from consilience.backends._offsets import channel_values
 from consilience.backends.base import Channel, PairTable
-from consilience.backends.cuda._device import Buffer, Device
-from consilience.backends.cuda._squares import (
+from consilience.backends.cuda._device import (
     THREADS,
     WARPS,
-    CenteredRows,
+    Buffer,
+    Device,
     blocks,
-    centered_bytes,
-    centered_rows,
     require_memory,
 )
+from consilience.backends.cuda._squares import CenteredRows, centered_bytes, centered_rows
 from consilience.terms import Floats
 
 FUNCTIONS = {"distance": 0, "squared": 1, "rbf": 2}
@@ -209,7 +208,7 @@ class _Sums:
                 int(len(own) > 1),
                 X.X,
                 d,
-                X.is_double,
+                X.X.is_double,
                 X.norms,
                 first,
                 height,

@@ -14,17 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from consilience.backends.cuda._device import Buffer, Device
-from consilience.backends.cuda._residents import Residents
-from consilience.backends.cuda._squares import (
-    MOST_ROWS,
+from consilience.backends.cuda._device import (
     THREADS,
     WARPS,
+    Buffer,
+    Device,
     blocks,
-    centered_bytes,
-    centered_rows,
     require_memory,
 )
+from consilience.backends.cuda._residents import Residents
+from consilience.backends.cuda._squares import MOST_ROWS, centered_bytes, centered_rows
 from consilience.terms import Floats, Graph, Indices, RankTerms
 
 # As many as a block sorts in 48 KiB of shared memory; the same on the CPU.
@@ -183,11 +182,20 @@ class _SortedRows:
         """Write the ranks of a stripe, and those of its entries."""
         launch = self._device.launch
         n, d = self._X.shape
-        is_double = int(self._X.dtype == np.float64)
         samples = self._samples.rows(first, first + height)
         grid = (blocks(n, WARPS * KEYS_PER_WARP), blocks(height, QUERIES_PER_BLOCK))
         launch(
-            "exact_keys", grid, THREADS, self._X, n, d, is_double, 0, samples, height, self._keys
+            "exact_keys",
+            grid,
+            THREADS,
+            self._X,
+            n,
+            d,
+            self._X.is_double,
+            0,
+            samples,
+            height,
+            self._keys,
         )
         launch("rank_rows", height, THREADS, self._keys, n, self.matrix)
         told = (lists.told, lists.count, lists.k)
@@ -226,7 +234,7 @@ class _Tiles:
             held, _ = self._set.some(self._device, self._rows[first : first + height])
             own = held.pointer
         self._set.multiply(self._device, own, height, self._products.pointer)
-        row = (self._set.X, n, d, self._set.is_double, self._set.norms, self._samples, first)
+        row = (self._set.X, n, d, self._set.X.is_double, self._set.norms, self._samples, first)
         told = (lists.told, lists.count, lists.k)
         if not self._many:
             self._device.launch(
