@@ -39,7 +39,7 @@ class Cca(SubspaceSettings):
         def change(X: Floats, Y: Floats) -> Floats:
             u, v = X @ to_u, Y @ to_v
             rows = u * v - 0.5 * found.correlations * (u * u + v * v)
-            return rows.mean(axis=1)[None, :]
+            return np.asarray(rows.mean(axis=1))[None, :]
 
         (rows,) = terms.by_rows((a, b), self.need.view, change)
         return np.asarray(terms.n_samples * rows)
