@@ -15,7 +15,7 @@ from array_api_compat import array_namespace, device
 
 from consilience.backends._offsets import to_host, typical_offsets
 from consilience.backends._placement import place, require_float64
-from consilience.backends.base import Channel, PairTable
+from consilience.backends.base import Channel, PairTable, RowTable, reference_rows
 from consilience.terms import (
     Floats,
     Graph,
@@ -118,6 +118,47 @@ class ArrayBackend:
         products = np.triu(products) + np.triu(products, 1).T
         at_zero = np.array([channel.at_zero for channel in channels])
         return PairTable(rows, products, offsets, at_zero)
+
+    def pair_rows(
+        self, channels: Sequence[Channel], pairs: Sequence[tuple[int, int]], rows: Indices
+    ) -> RowTable:
+        xp = array_namespace(*[channel.X for channel in channels])
+        sets = [xp.astype(channel.X, xp.float64) for channel in channels]
+        n_samples, n_channels = sets[0].shape[0], len(sets)
+        references = reference_rows(n_samples)
+        offsets = np.stack(
+            [self._about(channel, X, references) for channel, X in zip(channels, sets, strict=True)]
+        )
+        sums, products = np.zeros((n_channels, len(rows))), np.zeros((len(pairs), len(rows)))
+        widest = max(sets, key=lambda X: X.shape[1])
+        for start, stop in self._blocks(widest, 0, len(rows)):
+            here = xp.asarray(rows[start:stop], device=device(widest))
+            blocks = []
+            for X, channel, u in zip(sets, channels, offsets, strict=True):
+                squares = _squares_between(xp, xp.take(X, here, axis=0), X)
+                u = xp.asarray(u, device=device(X))
+                block = _channel_values(xp, channel, squares)
+                block = block - xp.take(u, here, axis=0)[:, None] - u[None, :]
+                blocks.append(_without(xp, block, here, 0.0))
+            for c, block in enumerate(blocks):
+                sums[c, start:stop] = to_host(xp.sum(block, axis=1))
+            for p, (a, b) in enumerate(pairs):
+                products[p, start:stop] = to_host(xp.sum(blocks[a] * blocks[b], axis=1))
+        at_zero = np.array([channel.at_zero for channel in channels])
+        places = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        return RowTable(n_samples, sums, products, offsets[:, rows], places, at_zero)
+
+    def _about(self, channel: Channel, X: Any, references: Indices) -> Floats:
+        """Return each sample's mean over the references, less half of their own."""
+        xp = array_namespace(X)
+        others = xp.take(X, xp.asarray(references, device=device(X)), axis=0)
+        means = []
+        n_rows = max(1, self.entries // (len(references) * X.shape[1]))
+        for first in range(0, X.shape[0], n_rows):
+            squares = _squares_between(xp, X[first : first + n_rows, :], others)
+            means.append(to_host(xp.mean(_channel_values(xp, channel, squares), axis=1)))
+        found: Floats = np.concatenate(means)
+        return found - 0.5 * float(found[references].mean())
 
     def joint_nearest(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
         xp = array_namespace(*sets)

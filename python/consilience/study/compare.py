@@ -17,6 +17,7 @@ from consilience._validate import check_choice, check_integer
 from consilience.metrics import PRESETS
 from consilience.metrics._graph import METHODS, SearchSettings
 from consilience.metrics._registry import Registered, Score
+from consilience.metrics._rows import RowSettings
 from consilience.needs import Method, MomentNeed, SampleNeed
 from consilience.study._errors import INTERVALS, Intervals, sampled, std_errors, wider_needs
 from consilience.study._nulls import NULL_MODES, Chance, NullMode, by_law
@@ -283,13 +284,18 @@ def _searched(
 
 def _search_as(metric: Any, wanted: list[dict[str, Any]]) -> tuple[Any, str]:
     """Return the metric with the first of the searches that it allows, or why it allows none."""
-    if not isinstance(metric, SearchSettings):
-        free = all(isinstance(need, (MomentNeed, SampleNeed)) for need in metric.needs())
-        return metric, "" if free else "it reads all pairs of samples"
-    if metric.neighbors == "approx" or metric.rows is not None:
+    if all(isinstance(need, (MomentNeed, SampleNeed)) for need in metric.needs()):
+        return metric, ""
+    if not isinstance(metric, RowSettings):
+        return metric, "it reads all pairs of samples"
+    searched = isinstance(metric, SearchSettings)
+    if metric.rows is not None or (searched and metric.neighbors == "approx"):
         return metric, ""
     reasons = []
     for search in wanted:
+        if "neighbors" in search and not searched:
+            reasons.append("it reads all pairs of samples, or those of some `rows`")
+            continue
         try:
             return replace(metric, **search), ""
         except ValueError as error:
@@ -302,8 +308,8 @@ def _check_null(null: str | None, columns: list[_Column], terms: Terms) -> None:
         metric = column.metric
         if null == "permutation" and sampled(metric, terms) and not metric.relabels_rows:
             raise ValueError(
-                f"{column.label}: relabelled samples would be neighbours of rows that have none; "
-                'leave `rows` out, or take null="auto"'
+                f"{column.label}: relabelled samples would be those of rows that were not looked "
+                'at; leave `rows` out, or take null="auto"'
             )
 
 
