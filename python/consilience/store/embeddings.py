@@ -11,12 +11,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience._mapped import map_rows, side_by_side
 from consilience._validate import check_choice, check_integer
 from consilience.store._safetensors import TensorInfo
 from consilience.store.files import damaged_files, tensor_of, unnamed_files
 from consilience.store.folders import Folder, LocalFolder
 from consilience.store.manifest import Manifest
-from consilience.store.mapped import map_rows, side_by_side
 
 READ = "CONSILIENCE_READ"
 

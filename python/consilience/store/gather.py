@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience._files import durably
+from consilience._mapped import map_rows, release, scratch
 from consilience.store._safetensors import header_for
 from consilience.store.embeddings import Read, StoredEmbeddings
-from consilience.store.mapped import map_rows, release, scratch
 
 IN_MEMORY = 256 << 20
 BLOCK_BYTES = 32 << 20
