@@ -13,6 +13,7 @@ import numpy as np
 
 from consilience._validate import Embedding, as_embeddings, check_choice
 from consilience.backends import (
+    GPU_BACKENDS,
     Backend,
     Channel,
     PairTable,
@@ -604,10 +605,20 @@ def terms_of(
     n_threads: int | None = None,
     max_memory: int | None = None,
     nulls: bool = True,
+    around: Callable[[Backend], Backend] | None = None,
 ) -> Terms:
-    """Return the terms of arrays that passed the gate."""
+    """Return the terms of arrays that passed the gate.
+
+    around : what to put around the backend, which then works in host memory: each task brings
+        what it wants to the device by itself
+    """
     check_run(backend, device)
     sets = as_embeddings(arrays, n_threads)
+    if around is not None:
+        at_home = "auto" if backend in GPU_BACKENDS else backend
+        here = [s.values for s in sets]
+        ops = select(at_home, here, n_threads=n_threads, max_memory=max_memory)
+        return Terms(sets, around(ops), tuple(needs), pairs, nulls)
     there = on_device([s.values for s in sets], device)
     sets = [replace(s, values=X) for s, X in zip(sets, there, strict=True)]
     ops = select(backend, there, device=device, n_threads=n_threads, max_memory=max_memory)
