@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from consilience._mapped import is_mapped
+from consilience._memory import DEFAULT_MEMORY, as_bytes, bounded, resident_share
 from consilience._validate import Embedding, as_embeddings, check_choice
 from consilience.backends import (
     GPU_BACKENDS,
@@ -603,7 +605,7 @@ def terms_of(
     backend: str | Backend = "auto",
     device: str = "auto",
     n_threads: int | None = None,
-    max_memory: int | None = None,
+    max_memory: int | str | None = None,
     nulls: bool = True,
     around: Callable[[Backend], Backend] | None = None,
 ) -> Terms:
@@ -613,38 +615,41 @@ def terms_of(
         what it wants to the device by itself
     """
     check_run(backend, device)
+    max_memory = as_bytes(max_memory)
     sets = as_embeddings(arrays, n_threads)
     if around is not None:
-        at_home = "auto" if backend in GPU_BACKENDS else backend
-        here = [s.values for s in sets]
-        ops = select(at_home, here, n_threads=n_threads, max_memory=max_memory)
-        return Terms(sets, around(ops), tuple(needs), pairs, nulls)
+        backend, device = "auto" if backend in GPU_BACKENDS else backend, "auto"
     there = on_device([s.values for s in sets], device)
     sets = [replace(s, values=X) for s, X in zip(sets, there, strict=True)]
+    if any(is_mapped(X) for X in there):
+        max_memory = (max_memory or DEFAULT_MEMORY) - resident_share(max_memory)
     ops = select(backend, there, device=device, n_threads=n_threads, max_memory=max_memory)
-    return Terms(sets, ops, tuple(needs), pairs, nulls)
+    return Terms(sets, around(ops) if around else ops, tuple(needs), pairs, nulls)
 
 
 def score(metric: Any, X: Any, Y: Any, **run: Any) -> Any:
     """Return the Score of X and Y under a metric with its settings, without its null."""
-    terms = terms_of((("X", X), ("Y", Y)), metric.needs(), [(0, 1)], nulls=False, **run)
-    metric.check(terms)
-    return metric.score(terms, 0, 1)
+    with bounded((X, Y), run.get("max_memory")):
+        terms = terms_of((("X", X), ("Y", Y)), metric.needs(), [(0, 1)], nulls=False, **run)
+        metric.check(terms)
+        return metric.score(terms, 0, 1)
 
 
 def score_both_ways(metric: Any, X: Any, Y: Any, **run: Any) -> tuple[float, float]:
     """Return the values X → Y and Y → X of a directed metric."""
     both = [(0, 1), (1, 0)]
-    terms = terms_of((("X", X), ("Y", Y)), metric.needs(), both, nulls=False, **run)
-    metric.check(terms)
-    return metric.score(terms, 0, 1).value, metric.score(terms, 1, 0).value
+    with bounded((X, Y), run.get("max_memory")):
+        terms = terms_of((("X", X), ("Y", Y)), metric.needs(), both, nulls=False, **run)
+        metric.check(terms)
+        return metric.score(terms, 0, 1).value, metric.score(terms, 1, 0).value
 
 
 def score_one(metric: Any, X: Any, **run: Any) -> Any:
     """Return the Score of X under a metric of one set."""
-    terms = terms_of((("X", X),), metric.needs(), [(0, 0)], **run)
-    metric.check(terms)
-    return metric.score(terms, 0)
+    with bounded((X,), run.get("max_memory")):
+        terms = terms_of((("X", X),), metric.needs(), [(0, 0)], **run)
+        metric.check(terms)
+        return metric.score(terms, 0)
 
 
 def metric_with(name: str, settings: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from consilience._evaluate import Terms, metric_with, terms_of
+from consilience._memory import as_bytes, bounded
 from consilience._validate import check_choice, check_integer
 from consilience.backends.striped import striping
 from consilience.metrics import PRESETS
@@ -74,7 +75,7 @@ def compare(
     backend: str = "auto",
     device: str = "auto",
     n_threads: int | None = None,
-    max_memory: int | None = None,
+    max_memory: int | str | None = None,
     client: Executor | Client | None = None,
     checkpoint: str | Path | None = None,
 ) -> ScoreMatrix:
@@ -130,8 +131,9 @@ def compare(
         Show a bar with the time left.
     backend, n_threads : how to run; no result depends on the number of threads.
     device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
-    max_memory : int, optional
-        Bytes an op may use beyond the embeddings.
+    max_memory : int or str, optional
+        Bytes an op may use beyond the embeddings and its result, or like "4GiB"; of embeddings
+        that are mapped from files, what is in memory is counted as well.
     client : concurrent.futures.Executor or dask.distributed.Client, optional
         Who does the heavy work: searches, ranks and sums, cut by rows into tasks that open the
         embeddings by path. The same scores as without, sums to 1e-12 (docs/scaling.md).
@@ -164,10 +166,15 @@ def compare(
     >>> m["mutual_knn"].tolist()
     [[1.0, 1.0], [1.0, 1.0]]
     """
+    max_memory = as_bytes(max_memory)
+    arrays = _arrays(models)
     run = {"backend": backend, "device": device, "n_threads": n_threads, "max_memory": max_memory}
-    with striping(client, checkpoint, **run) as around:
+    with (
+        bounded(arrays.values(), max_memory),
+        striping(client, checkpoint, **run) as around,
+    ):
         return _compare(
-            models,
+            arrays,
             metrics,
             preset=preset,
             neighbors=neighbors,
@@ -198,16 +205,9 @@ def _compare(
     run: Mapping[str, Any],
 ) -> ScoreMatrix:
     started = time.perf_counter()
-    if not isinstance(models, Mapping):
-        raise TypeError(
-            f"`models` must map names to arrays, got {type(models).__name__}; "
-            'for example {"model A": X, "model B": Y}'
-        )
-    if len(models) < 2:
-        raise ValueError(f"`models` must name at least two models, got {len(models)}")
     inference = _inference(null, permutations, seed, intervals)
     columns = _columns(metrics, preset)
-    terms = terms_of(_arrays(models).items(), [], [], **run)
+    terms = terms_of(models.items(), [], [], **run)
     columns, all_pairs = _searched(columns, terms.n_samples, neighbors, rows, seed)
     columns, skipped = _feasible(columns, terms, lenient=metrics is None)
     _check_null(null, columns, terms)
@@ -256,6 +256,13 @@ def _compare(
 
 def _arrays(models: Mapping[str, Any]) -> dict[str, Any]:
     """Return the models' arrays; the rows of stores in the order of the first."""
+    if not isinstance(models, Mapping):
+        raise TypeError(
+            f"`models` must map names to arrays, got {type(models).__name__}; "
+            'for example {"model A": X, "model B": Y}'
+        )
+    if len(models) < 2:
+        raise ValueError(f"`models` must name at least two models, got {len(models)}")
     stored = {name: one for name, one in models.items() if isinstance(one, StoredEmbeddings)}
     if stored and len(stored) < len(models):
         other = next(name for name in models if name not in stored)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from consilience import _mapped as mapped
 from consilience._files import sync_folder
 
 # Bytes hashed at a time, each piece by a thread.
@@ -86,8 +87,6 @@ def opened(description: Mapping[str, Any]) -> Any:
     """
     if "npy" in description:
         return np.load(description["npy"], mmap_mode="r", allow_pickle=False)
-    from consilience.store import mapped
-
     found = description["mapped"]
     for (path, _, _), stamp in zip(found["parts"], description["stamps"], strict=True):
         if _stamp(path) != list(stamp):

@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from consilience._mapped import read_ahead
 from consilience.backends.base import Channel, PairTable
 from consilience.backends.striped._plan import Stripe
 from consilience.terms import Floats, Graph, Indices, Moments, RankTerms, Saved
+
+# Rows of moments that are read while as many are worked on.
+BLOCK_BYTES = 32 << 20
 
 Arrays = Mapping[str, Sequence[Any]]
 Settings = Mapping[str, Any]
@@ -64,12 +68,18 @@ def _rank_counts(ops: Any, arrays: Arrays, settings: Settings, stripe: Stripe | 
 
 
 def _moments(ops: Any, arrays: Arrays, settings: Settings, stripe: Stripe | None) -> Values:
-    part = slice(None) if stripe is None else slice(*stripe)
+    sets, shifts = arrays["sets"], [np.asarray(shift) for shift in arrays["shifts"]]
     pairs = [(a, b) for a, b in settings["pairs"]]
-    found = ops.moments(
-        [X[part] for X in arrays["sets"]], pairs, shifts=[np.asarray(s) for s in arrays["shifts"]]
-    )
-    return Values(np.concatenate([one.matrix.reshape(-1) for one in found]))
+    first, stop = (0, len(sets[0])) if stripe is None else stripe
+    # The same blocks whether rows are mapped or in memory, so that sums have the same bits.
+    step = max(1024, BLOCK_BYTES // sum(X.shape[1] * X.itemsize for X in sets))
+    total: Any = 0.0
+    for start in range(first, stop, step):
+        rows = slice(start, min(start + step, stop))
+        read_ahead(*(X[rows.stop : min(rows.stop + step, stop)] for X in sets))
+        block = ops.moments([X[rows] for X in sets], pairs, shifts=shifts)
+        total = total + np.concatenate([one.matrix.reshape(-1) for one in block])
+    return Values(total)
 
 
 def _pair_terms(ops: Any, arrays: Arrays, settings: Settings, stripe: Stripe | None) -> PairTable:

@@ -9,11 +9,12 @@ import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from consilience._files import sha256_of, write_durably
+from consilience._memory import DEFAULT_MEMORY, bounded, resident_share
 from consilience.backends.striped._arrays import opened
 from consilience.backends.striped._ops import OPS
 from consilience.backends.striped._plan import Stripe
@@ -132,7 +133,9 @@ def run_task(body: Mapping[str, Any]) -> dict[str, Any]:
         arrays = {role: [opened(one) for one in some] for role, some in body["arrays"].items()}
         stripe = None if body["stripe"] is None else (body["stripe"][0], body["stripe"][1])
         task = Task(body["op"], arrays, body["settings"], stripe)
-        terms = perform(task, backend_for(Run(**body["run"]), arrays["sets"]))
+        run = with_share(Run(**body["run"]))
+        with bounded(arrays["sets"], run.max_memory):
+            terms = perform(task, backend_for(run, arrays["sets"]))
         return keep(task, terms, path, time.perf_counter() - started)
     except (FileNotFoundError, PermissionError) as error:
         raise type(error)(
@@ -148,19 +151,23 @@ def run_task(body: Mapping[str, Any]) -> dict[str, Any]:
         ) from error
 
 
+def with_share(run: Run) -> Run:
+    """Return the run within a worker's share: it does as many tasks at a time as it has threads."""
+    worker, memory = _dask_worker(), run.max_memory
+    if memory is None and worker is not None and worker.memory_manager.memory_limit:
+        whole = SHARE_OF_MEMORY * worker.memory_manager.memory_limit
+        memory = int(whole / worker.state.nthreads)
+    return replace(run, n_threads=run.n_threads or 1, max_memory=memory)
+
+
 def backend_for(run: Run, sets: Sequence[Any]) -> Any:
-    """Return the backend of this worker, within the worker's share of threads and memory."""
+    """Return the backend for a task; pages of mapped sets have a share of the memory too."""
     from consilience.backends import on_device, select
 
+    memory = (run.max_memory or DEFAULT_MEMORY) - resident_share(run.max_memory)
     there = on_device(list(sets), run.device)
-    worker = _dask_worker()
-    n_threads = run.n_threads or 1  # a worker runs as many tasks at a time as it has threads
-    memory = run.max_memory
-    if memory is None and worker is not None:
-        limit = worker.memory_manager.memory_limit
-        memory = limit and int(SHARE_OF_MEMORY * limit / worker.state.nthreads)
     return select(
-        run.backend, there, device=run.device, n_threads=n_threads, max_memory=memory or None
+        run.backend, there, device=run.device, n_threads=run.n_threads, max_memory=memory
     )
 
 

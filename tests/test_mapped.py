@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from consilience.store.mapped import describe, is_mapped, map_rows, release, reopen, scratch
+
+from consilience._mapped import describe, is_mapped, map_rows, release, reopen, scratch
 
 PAGE = mmap.PAGESIZE
 
@@ -65,7 +66,7 @@ def test_a_description_maps_the_same_rows_in_another_process(tmp_path: Path) -> 
     assert [part[2] for part in description["parts"]] == [24, 1024, 452]
     assert np.array_equal(reopen(description), X[1000:2500])
     code = (
-        "import sys, json, numpy; from consilience.store.mapped import reopen;"
+        "import sys, json, numpy; from consilience._mapped import reopen;"
         "print(float(reopen(json.loads(sys.argv[1])).astype('f8').sum()))"
     )
     import json
