@@ -94,7 +94,9 @@ class ArrayBackend:
         for a, b in pairs:
             X, Y = (xp.astype(sets[m], xp.float64) for m in (a, b))
             shift_x, shift_y = (
-                _means(xp, Z) if shifts is None else xp.asarray(shifts[m][None, :], device=device(Z))
+                _means(xp, Z)
+                if shifts is None
+                else xp.asarray(shifts[m][None, :], device=device(Z))
                 for m, Z in ((a, X), (b, Y))
             )
             matrix = _augmented(xp, X - shift_x).T @ _augmented(xp, Y - shift_y)

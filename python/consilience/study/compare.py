@@ -155,7 +155,7 @@ def compare(
         number of samples.
     FileExistsError
         If another process works with `checkpoint`.
-    RuntimeError
+    ConnectionError
         If workers or their scheduler are lost for good.
 
     Examples

@@ -15,7 +15,7 @@ from consilience.backends.base import Backend, Channel, PairTable
 from consilience.backends.striped._journal import Journal
 from consilience.backends.striped._ops import joined_graphs, joined_ranks, split_moments
 from consilience.backends.striped._plan import TASK_SECONDS, batches_of_pairs, stripes_of
-from consilience.backends.striped._runner import Runner
+from consilience.backends.striped._runner import LostWorkersError, Runner
 from consilience.backends.striped._task import Run, Task
 from consilience.terms import Floats, Graph, Indices, Moments, RankTerms, Saved
 
@@ -178,9 +178,7 @@ class StripedBackend:
         sets = list({id(channel.X): channel.X for channel in channels}.values())
         place_of = {id(X): at for at, X in enumerate(sets)}
         settings = {
-            "channels": [
-                [place_of[id(one.X)], one.function, float(one.gamma)] for one in channels
-            ]
+            "channels": [[place_of[id(one.X)], one.function, float(one.gamma)] for one in channels]
         }
         (found,) = self._done([Task("pair_terms", {"sets": sets}, settings)])
         return found  # type: ignore[return-value]
@@ -257,4 +255,4 @@ def _near_mean(X: Any) -> Floats:
     return np.asarray(rows.mean(axis=0, dtype=np.float64))
 
 
-__all__ = ["StripedBackend", "striping"]
+__all__ = ["LostWorkersError", "StripedBackend", "striping"]

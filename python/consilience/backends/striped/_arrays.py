@@ -101,7 +101,7 @@ def _stamp(path: str) -> list[int]:
 
 def _digest(array: Any, n_threads: int) -> str:
     whole = np.ascontiguousarray(array)
-    data = memoryview(whole.reshape(-1).view(np.uint8)) if whole.size else memoryview(b"")
+    data = whole.reshape(-1).view(np.uint8).data
     pieces = [data[first : first + PIECE] for first in range(0, len(data), PIECE)]
     with ThreadPoolExecutor(max(1, n_threads)) as pool:
         parts = list(pool.map(lambda piece: hashlib.sha256(piece).digest(), pieces))

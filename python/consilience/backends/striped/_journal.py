@@ -1,8 +1,8 @@
 """Results of tasks in a folder: what is there and whole is never computed again.
 
-    FOLDER/results/OP-DIGEST.npz    the terms of one task
-    FOLDER/results/OP-DIGEST.json   their checksum, and who took how long; written last
-    FOLDER/arrays/DIGEST.npy        arrays of this process that others open
+FOLDER/results/OP-DIGEST.npz    the terms of one task
+FOLDER/results/OP-DIGEST.json   their checksum, and who took how long; written last
+FOLDER/arrays/DIGEST.npy        arrays of this process that others open
 """
 
 from __future__ import annotations

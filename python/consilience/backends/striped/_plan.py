@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 # Products per second of one core, about, with which seconds are estimated; a symmetric sweep that
 # makes each tile once counts the whole square (bench/bench_scaling_out.py).
@@ -52,7 +53,7 @@ def stripes_of(
     if count <= 1:
         return [None]
     edges = [round(i * n_rows / count) for i in range(count + 1)]
-    return [(first, stop) for first, stop in zip(edges, edges[1:], strict=False) if first < stop]
+    return [(first, stop) for first, stop in pairwise(edges) if first < stop]
 
 
 def batches_of_pairs(

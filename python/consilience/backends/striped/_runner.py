@@ -31,11 +31,14 @@ from consilience.terms import Saved
 
 # Tasks handed over at a time; they are a few kilobytes each.
 IN_FLIGHT = 1024
-# How often a task is run anew when its worker dies; Dask takes others, and they may be short of
-# memory too.
+# How often Dask runs a task anew that failed; it may be better off on another worker.
 RETRIES = 3
 # Seconds between looks at whether a scheduler is still there.
 LOOK = 2.0
+
+
+class LostWorkersError(ConnectionError):
+    """Workers, or the scheduler that they answer to, are gone."""
 
 
 class Runner:
@@ -48,6 +51,11 @@ class Runner:
     def __init__(self, journal: Journal, run: Run, executor: Any = None) -> None:
         self.journal = journal
         self.run = run
+        if executor is not None and not hasattr(executor, "submit"):
+            raise TypeError(
+                "`client` must be a Dask Client or a concurrent.futures.Executor, got "
+                f"{type(executor).__name__}"
+            )
         self.client = executor if hasattr(executor, "get_executor") else None
         self.executor: Executor | None = (
             executor
@@ -157,16 +165,17 @@ class Runner:
         return dict(record)
 
     def _check_scheduler(self) -> None:
+        """Raise if the scheduler is gone; some futures would then never be done."""
         if self.client is not None and self.client.status not in ("running", "newly-created"):
-            raise RuntimeError(
-                f"the Dask scheduler is gone (client is {self.client.status}); {self._remedy()}"
-            )
+            raise LostWorkersError(f"the Dask scheduler is gone; {self._remedy()}")
 
-    def _lost(self, task: Task, error: BaseException) -> RuntimeError:
-        said = f"{type(error).__name__} {error}".strip()
-        return RuntimeError(
-            f"workers were lost while {task.label} ran ({said}); if they were killed for their "
-            f"memory, give them more or fewer threads; {self._remedy()}"
+    def _lost(self, task: Task, error: BaseException) -> LostWorkersError:
+        if isinstance(error, CancelledError):  # by Dask, when it loses its scheduler
+            return LostWorkersError(f"the scheduler or its workers are gone; {self._remedy()}")
+        said = f"{type(error).__name__} {error}".strip().rstrip(".")
+        return LostWorkersError(
+            f"workers were lost while {task.label} ran ({said}); if they were ended for their "
+            f"memory, give them more of it; {self._remedy()}"
         )
 
     def _remedy(self) -> str:

@@ -166,9 +166,7 @@ def backend_for(run: Run, sets: Sequence[Any]) -> Any:
 
     memory = (run.max_memory or DEFAULT_MEMORY) - resident_share(run.max_memory)
     there = on_device(list(sets), run.device)
-    return select(
-        run.backend, there, device=run.device, n_threads=run.n_threads, max_memory=memory
-    )
+    return select(run.backend, there, device=run.device, n_threads=run.n_threads, max_memory=memory)
 
 
 def worker_name() -> str:
