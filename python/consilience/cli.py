@@ -32,6 +32,9 @@ DEVICE = click.option(
 )
 
 
+MEMORY = click.option("--max-memory", help='For scoring, as "4GiB", mapped files included.')
+
+
 def _searching(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of how neighbours are found."""
     rows = click.option("--rows", type=int, help="Score a random sample of so many rows.")
@@ -130,6 +133,7 @@ def score(
 @click.option("--backend", default="auto", show_default=True)
 @DEVICE
 @click.option("--threads", type=int, help="All cores by default.")
+@MEMORY
 def matrix(
     files: tuple[Path, ...],
     preset: str | None,
@@ -141,6 +145,7 @@ def matrix(
     backend: str,
     device: str,
     threads: int | None,
+    max_memory: str | None,
 ) -> None:
     """Compare all pairs of embeddings, with a progress bar."""
     if preset and metrics:
@@ -153,6 +158,7 @@ def matrix(
 
     how: dict[str, Any] = {"neighbors": neighbors, "rows": rows, "progress": True}
     how |= {"backend": backend, "device": device, "n_threads": threads}
+    how["max_memory"] = max_memory
     result = _compared(embeddings, chosen, preset=preset, **how)
     click.echo(f"wrote {result.save(output / 'matrix.json')}")
     for line in _write_reports(result, output):
@@ -459,10 +465,17 @@ def study() -> None:
 @click.option("-o", "--output", type=FILE, help="Folder; by default beside the plan, by its name.")
 @click.option("--workers", type=int, default=2, show_default=True, help="Models at a time.")
 @DEVICE
+@MEMORY
 @click.option("--n", type=int, help="At most so many samples in every part.")
 @_on_dask
 def study_run(
-    plan: Path, output: Path | None, workers: int, device: str, n: int | None, **dask: Any
+    plan: Path,
+    output: Path | None,
+    workers: int,
+    device: str,
+    max_memory: str | None,
+    n: int | None,
+    **dask: Any,
 ) -> None:
     """Do what PLAN (YAML or JSON) asks for and is not done yet.
 
@@ -482,6 +495,7 @@ def study_run(
             device=device,
             say=click.echo,
             client=client,
+            max_memory=max_memory,
         )
 
 

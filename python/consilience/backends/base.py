@@ -25,7 +25,6 @@ from consilience.terms import (
     Splits,
 )
 
-
 # Offsets that are means over this many rows leave a 64th more variance than means over all.
 REFERENCES = 64
 

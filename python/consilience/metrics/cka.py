@@ -139,7 +139,5 @@ def cka(
     >>> round(cs.cka(X, 2 * X[:, ::-1] + 5), 6)
     1.0
     """
-    settings = Cka(
-        kernel, bandwidth, bandwidth_factor, normalize, debiased, rows=rows, seed=seed
-    )
+    settings = Cka(kernel, bandwidth, bandwidth_factor, normalize, debiased, rows=rows, seed=seed)
     return float(score(settings, X, Y, backend=backend, device=device, n_threads=n_threads).value)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from consilience import store
 from consilience._files import exclusive, write_durably
+from consilience._memory import as_bytes
 from consilience.backends import check_device
 from consilience.datasets import Samples, find_dataset, load_samples, missing
 from consilience.metrics import PRESETS
@@ -57,10 +58,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class _Comparing:
-    """Where embeddings are compared: on which device, and by whose hands."""
+    """Where embeddings are compared: on which device, by whose hands, in how much memory."""
 
     device: str
     client: Executor | Client | None
+    max_memory: int | None
 
     @property
     def device_here(self) -> str:
@@ -77,6 +79,7 @@ def run_study(
     report: bool = True,
     say: Say = lambda line: None,
     client: Executor | Client | None = None,
+    max_memory: int | str | None = None,
 ) -> StudyResult:
     """Do what a plan asks for and is not done yet, and write the report.
 
@@ -96,6 +99,8 @@ def run_study(
     client : concurrent.futures.Executor or dask.distributed.Client, optional
         Who does the heavy work of comparing, as in `compare`; workers must see `folder` and the
         embeddings under the same paths.
+    max_memory : int or str, optional
+        For comparing, as in `compare`; with a client, of each task.
 
     Returns
     -------
@@ -125,7 +130,9 @@ def run_study(
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder):
         _write_json(folder / PLAN, plan.to_json())
-        return _run(plan, folder, workers, _Comparing(device, client), report, say)
+        return _run(
+            plan, folder, workers, _Comparing(device, client, as_bytes(max_memory)), report, say
+        )
 
 
 def _run(
@@ -198,7 +205,17 @@ def _part(
         notes.append(f"{label}: neighbours {how}.")
     facts = tuple(model_facts(o) for o in done)
     energies, layers = energies_of(done, ids), aligned_layers(plan, folder, names)
-    context = Context(plan, matrix, facts, by_name, samples, energies, layers, how.device_here)
+    context = Context(
+        plan,
+        matrix,
+        facts,
+        by_name,
+        samples,
+        energies,
+        layers,
+        how.device_here,
+        how.max_memory,
+    )
     analyses, left_out = analyze(context, say)
     part = Part(
         name=plan.name,
@@ -264,6 +281,7 @@ def _compare(
             previous=previous,
             device=how.device,
             client=how.client,
+            max_memory=how.max_memory,
             checkpoint=terms if kept else None,
         )
 
