@@ -189,7 +189,13 @@ class CudaBackend:
     def pair_terms(self, channels: Sequence[Channel]) -> PairTable:
         return pair_terms.pair_terms(self.device, channels, self.max_memory)
 
-    def joint_nearest(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
+    def joint_nearest(
+        self,
+        sets: Sequence[Any],
+        pairs: Sequence[tuple[int, int]],
+        *,
+        rows: Indices | None = None,
+    ) -> Floats:
         return joint_nearest.joint_nearest(self.device, sets, pairs, self.max_memory)
 
     def rank_counts(
