@@ -85,12 +85,14 @@ def joint_nearest(
     sets: Sequence[_Set],
     *,
     pairs: Sequence[tuple[int, int]],
+    rows: _Indices | None = None,
     tile: int,
     words: bool = False,
     n_threads: int,
 ) -> _Floats: ...
 def joint_nearest_bytes(
     n_samples: int,
+    n_rows: int,
     total_features: int,
     most_features: int,
     n_sets: int,

@@ -224,7 +224,8 @@ class Terms:
             )
         for need in self.needs:
             if isinstance(need, JointNeed):
-                cost = square * (sum(map(self.dims, models)) + 8 * len(self.pairs))
+                count = square if self.rows(need) is None else self.n_samples * (need.rows or 0.0)
+                cost = count * (sum(map(self.dims, models)) + 8 * len(self.pairs))
                 yield Step("joint neighbours", cost, partial(self.joint, *self.pairs[0], need))
             elif isinstance(need, MomentNeed):
                 products = sum(self.dims(a) * self.dims(b) for a, b in self._moment_pairs())
@@ -519,7 +520,7 @@ class Terms:
         ]
 
     def joint(self, a: int, b: int, need: JointNeed) -> Floats:
-        """Return the two nearest distances in the joint space of a and b, (n, 2).
+        """Return the two nearest distances in the joint space of a and b, (n, 2) or (n_rows, 2).
 
         Of a model with itself: its own distances, sqrt(2) times as large.
         """
@@ -531,7 +532,8 @@ class Terms:
         pairs = sorted({(min(pair), max(pair)) for pair in self.pairs} | {(m, m) for m in models})
         sets = [self.values(m, need.view) for m in models]
         places = [(models.index(a), models.index(b)) for a, b in pairs]
-        return dict(zip(pairs, self.ops.joint_nearest(sets, places), strict=True))
+        found = self.ops.joint_nearest(sets, places, rows=self.rows(need))
+        return dict(zip(pairs, found, strict=True))
 
     def rank_sums(self, a: int, b: int, need: RankNeed) -> Floats:
         """Return, per row, the sum of the ranks in b of its first k neighbours in a."""

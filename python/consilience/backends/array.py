@@ -170,16 +170,23 @@ class ArrayBackend:
         found: Floats = np.concatenate(means)
         return found - 0.5 * float(found[references].mean())
 
-    def joint_nearest(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
+    def joint_nearest(
+        self,
+        sets: Sequence[Any],
+        pairs: Sequence[tuple[int, int]],
+        *,
+        rows: Indices | None = None,
+    ) -> Floats:
         xp = array_namespace(*sets)
         sets = [xp.astype(X, xp.float64) for X in sets]
-        n_samples = sets[0].shape[0]
-        out = np.empty((len(pairs), n_samples, 2))
+        wanted = np.arange(sets[0].shape[0]) if rows is None else rows
+        out = np.empty((len(pairs), len(wanted), 2))
         widest = max(sets, key=lambda X: X.shape[1])
-        for start, stop in self._blocks(widest, 0, n_samples):
-            squares = [_squared_distances(xp, X, start, stop) for X in sets]
+        for start, stop in self._blocks(widest, 0, len(wanted)):
+            own = xp.asarray(wanted[start:stop], device=device(widest))
+            squares = [_squares_between(xp, xp.take(X, own, axis=0), X) for X in sets]
             for p, (a, b) in enumerate(pairs):
-                joint = _without_self(xp, squares[a] + squares[b], start)
+                joint = _without(xp, squares[a] + squares[b], own)
                 nearest = xp.sort(joint, axis=1)[:, :2]
                 out[p, start:stop] = np.sqrt(to_host(nearest))
         return out

@@ -160,8 +160,17 @@ class Backend(Protocol):
         About the same offsets in any backend, those of `reference_rows`.
         """
 
-    def joint_nearest(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
-        """Return the two nearest distances in each pair's joint space, (n_pairs, n, 2)."""
+    def joint_nearest(
+        self,
+        sets: Sequence[Any],
+        pairs: Sequence[tuple[int, int]],
+        *,
+        rows: Indices | None = None,
+    ) -> Floats:
+        """Return the two nearest distances in each pair's joint space, (n_pairs, n, 2).
+
+        rows : the samples whose neighbours are wanted, ascending, among all; of all if None
+        """
 
     def rank_counts(
         self,

@@ -305,12 +305,19 @@ class NativeBackend:
         with one_blas_thread:
             return swept(double_tiles=True)
 
-    def joint_nearest(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
+    def joint_nearest(
+        self,
+        sets: Sequence[Any],
+        pairs: Sequence[tuple[int, int]],
+        *,
+        rows: Indices | None = None,
+    ) -> Floats:
         widths = [X.shape[1] for X in sets]
+        n_rows = len(sets[0]) if rows is None else len(rows)
 
         def needed(n_pairs: int) -> int:
             return _core.joint_nearest_bytes(
-                len(sets[0]), sum(widths), max(widths), len(sets), n_pairs, self.n_threads
+                len(sets[0]), n_rows, sum(widths), max(widths), len(sets), n_pairs, self.n_threads
             )
 
         batch = self._fitting("joint_nearest", len(pairs), needed)
@@ -321,6 +328,7 @@ class NativeBackend:
                 _core.joint_nearest(
                     sets,
                     pairs=pairs[first : first + batch],
+                    rows=rows,
                     tile=self.tile or 480,
                     words=words,
                     n_threads=self.n_threads,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from consilience._validate import check_choice, check_positive
 from consilience.inference.blocks import Block
@@ -16,6 +16,8 @@ from consilience.needs import MomentNeed, Normalize, PairNeed, View
 @dataclass(frozen=True)
 class KernelSettings(RowSettings):
     """A kernel on prepared rows; the linear one needs no pass over pairs of samples."""
+
+    relabels_rows: ClassVar[bool] = True
 
     kernel: Literal["linear", "rbf"] = "linear"
     bandwidth: float | Literal["median"] = "median"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from consilience._evaluate import score
 from consilience.inference.blocks import Block
@@ -34,6 +34,8 @@ from consilience.terms import Floats
 @dataclass(frozen=True)
 class DistanceCorrelation(RowSettings):
     """Settings of `distance_correlation`."""
+
+    relabels_rows: ClassVar[bool] = True
 
     unbiased: bool = False
     normalize: Normalize = "none"

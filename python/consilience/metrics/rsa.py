@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -33,6 +33,8 @@ from consilience.terms import Floats
 @dataclass(frozen=True)
 class Rsa(RowSettings):
     """Settings of `rsa`."""
+
+    relabels_rows: ClassVar[bool] = True
 
     correlation: Literal["pearson", "spearman"] = "pearson"
     distance: Literal["l2", "cosine"] = "l2"

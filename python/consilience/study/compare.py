@@ -376,8 +376,8 @@ def _check_null(null: str | None, columns: list[_Column], terms: Terms) -> None:
         metric = column.metric
         if null == "permutation" and sampled(metric, terms) and not metric.relabels_rows:
             raise ValueError(
-                f"{column.label}: relabelled samples would be those of rows that were not looked "
-                'at; leave `rows` out, or take null="auto"'
+                f"{column.label}: relabelled samples would be neighbours of rows that have none; "
+                'leave `rows` out, or take null="auto"'
             )
 
 
