@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,7 +15,13 @@ from consilience.backends._placement import UnsupportedArraysError, homeward, pl
 from consilience.backends.base import Backend, Channel, PairTable
 from consilience.backends.striped._journal import Journal
 from consilience.backends.striped._ops import joined_graphs, joined_ranks, split_moments
-from consilience.backends.striped._plan import TASK_SECONDS, batches_of_pairs, stripes_of
+from consilience.backends.striped._plan import (
+    LEAST_SHARE,
+    TASK_SECONDS,
+    batches_of_pairs,
+    seconds_of,
+    stripes_of,
+)
 from consilience.backends.striped._runner import LostWorkersError, Runner
 from consilience.backends.striped._task import Run, Task
 from consilience.terms import Floats, Graph, Indices, Moments, RankTerms, Saved
@@ -112,6 +119,8 @@ class StripedBackend:
 
     def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
         n_rows = len(X) if rows is None else len(rows)
+        if self._is_light("knn_exact", 2.0 * n_rows * prod(X.shape)):
+            return self.inner.knn_exact(X, k=k, distance=distance, rows=rows)
         arrays = {"sets": [X]} if rows is None else {"sets": [X], "rows": [rows]}
         settings = {"k": int(k), "distance": distance}
         tasks = self._cut("knn_exact", n_rows, X, arrays, settings, symmetric=rows is None)
@@ -119,6 +128,8 @@ class StripedBackend:
         return joined_graphs(parts, rows, len(X))
 
     def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 8) -> Graph:
+        if self._is_light("knn_approx", 2.0 * prod(X.shape) * min(len(X), 50 * k)):
+            return self.inner.knn_approx(X, k=k, distance=distance, seed=seed, effort=effort)
         settings = {"k": int(k), "distance": distance, "seed": int(seed), "effort": int(effort)}
         (found,) = self._done([Task("knn_approx", {"sets": [X]}, settings)])
         return found  # type: ignore[return-value]
@@ -132,13 +143,15 @@ class StripedBackend:
         rows: Indices | None = None,
         sample: Indices | None = None,
     ) -> RankTerms:
+        n_rows = len(X) if rows is None else len(rows)
+        if self._is_light("rank_counts", 2.0 * n_rows * prod(X.shape)):
+            return self.inner.rank_counts(X, sources, ks, rows=rows, sample=sample)
         arrays = {"sets": [X], "lists": [graph.indices for graph in sources]}
         arrays |= {} if rows is None else {"rows": [rows]}
         settings = {"ks": [int(k) for k in ks]}
         if sample is not None:  # sums over the whole matrix of ranks come from one sweep
             tasks = [Task("rank_counts", arrays | {"sample": [sample]}, settings)]
         else:
-            n_rows = len(X) if rows is None else len(rows)
             tasks = self._cut("rank_counts", n_rows, X, arrays, settings, symmetric=False)
         parts: list[Any] = list(self._done(tasks))
         return parts[0] if len(parts) == 1 else joined_ranks(parts)
@@ -149,18 +162,22 @@ class StripedBackend:
         pairs: Sequence[tuple[int, int]],
         shifts: Sequence[Floats] | None = None,
     ) -> Iterator[Moments]:
-        shifts = [_near_mean(X) for X in sets] if shifts is None else shifts
         widths = [X.shape[1] for X in sets]
+        products = 2.0 * len(sets[0]) * sum(widths[a] * widths[b] for a, b in pairs)
+        if self._is_light("moments", products):
+            yield from self.inner.moments(sets, pairs, shifts)
+            return
+        shifts = [_near_mean(X) for X in sets] if shifts is None else shifts
         tasks, batches = [], []
         for batch in batches_of_pairs(pairs, widths):
             used = sorted({m for pair in batch for m in pair})
             own = [(used.index(a), used.index(b)) for a, b in batch]
-            products = float(len(sets[0])) * sum(widths[a] * widths[b] for a, b in batch)
+            products = 2.0 * len(sets[0]) * sum(widths[a] * widths[b] for a, b in batch)
             arrays = {"sets": [sets[m] for m in used], "shifts": [shifts[m] for m in used]}
             stripes = stripes_of(
                 "moments",
                 len(sets[0]),
-                2.0 * products,
+                products,
                 seconds=self.task_seconds,
                 rows=self.stripe_rows,
                 symmetric=False,
@@ -175,6 +192,9 @@ class StripedBackend:
             yield from split_moments(total, own, about)
 
     def pair_terms(self, channels: Sequence[Channel]) -> PairTable:
+        products = sum(2.0 * len(channel.X) * prod(channel.X.shape) for channel in channels)
+        if self._is_light("pair_terms", products):
+            return self.inner.pair_terms(channels)
         sets = list({id(channel.X): channel.X for channel in channels}.values())
         place_of = {id(X): at for at, X in enumerate(sets)}
         settings = {
@@ -184,9 +204,16 @@ class StripedBackend:
         return found  # type: ignore[return-value]
 
     def joint_nearest(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
+        if self._is_light("joint_nearest", sum(2.0 * len(X) * prod(X.shape) for X in sets)):
+            return self.inner.joint_nearest(sets, pairs)
         settings = {"pairs": [[int(a), int(b)] for a, b in pairs]}
         (found,) = self._done([Task("joint_nearest", {"sets": list(sets)}, settings)])
         return found.values  # type: ignore[attr-defined,no-any-return]
+
+    def _is_light(self, op: str, products: float) -> bool:
+        """Return whether an op takes less than handing it over is worth."""
+        least = LEAST_SHARE * self.task_seconds
+        return self.stripe_rows is None and seconds_of(op, products) < least
 
     def _cut(
         self,
@@ -202,7 +229,7 @@ class StripedBackend:
         stripes = stripes_of(
             op,
             n_rows,
-            2.0 * n_rows * len(X) * X.shape[1],
+            2.0 * n_rows * prod(X.shape),
             seconds=self.task_seconds,
             rows=self.stripe_rows,
             symmetric=symmetric,

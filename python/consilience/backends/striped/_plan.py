@@ -9,23 +9,32 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-# Products per second of one core, about, with which seconds are estimated; a symmetric sweep that
+# Products per second of one core, about, by which seconds are estimated; a symmetric sweep that
 # makes each tile once counts the whole square (bench/bench_scaling_out.py).
 RATES = {
     "knn_exact": 80e9,
+    "knn_approx": 7e9,
     "rank_counts": 45e9,
-    "joint_nearest": 130e9,
+    "joint_nearest": 280e9,
     "moments": 50e9,
+    "pair_terms": 140e9,
 }
 # Of a task, by default: the overhead of one on Dask is below 0.1 s (docs/scaling.md).
 TASK_SECONDS = 10.0
 # A sweep over all rows makes each tile once, for both of its sides; stripes make it twice. Up to
 # so many stripes, all rows are one task.
 WORTH_CUTTING = 4
+# Work below this share of a task is done at once where it is asked for.
+LEAST_SHARE = 1 / 20
 # Bytes of the result of a task of moments, about.
 RESULT_BYTES = 256 << 20
 
 Stripe = tuple[int, int]
+
+
+def seconds_of(op: str, products: float) -> float:
+    """Return how long one core takes for an op, about."""
+    return products / RATES[op]
 
 
 def stripes_of(
@@ -47,7 +56,7 @@ def stripes_of(
     if rows is not None:
         count = math.ceil(n_rows / rows)
     else:
-        count = min(n_rows, int(products / RATES[op] / seconds))
+        count = min(n_rows, int(seconds_of(op, products) / seconds))
         if symmetric and count <= WORTH_CUTTING:
             count = 1
     if count <= 1:
