@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from consilience.accumulate import Moments
 from consilience.metrics import (
     cca,
     cka,
@@ -33,6 +34,7 @@ from consilience.views import preprocess
 __version__ = version("consilience")
 
 __all__ = [
+    "Moments",
     "ScoreMatrix",
     "Scores",
     "Study",
