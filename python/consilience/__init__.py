@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from consilience.accumulate import Moments
+from consilience.accumulate import Moments, StreamingHSIC
 from consilience.metrics import (
     cca,
     cka,
@@ -37,6 +37,7 @@ __all__ = [
     "Moments",
     "ScoreMatrix",
     "Scores",
+    "StreamingHSIC",
     "Study",
     "__version__",
     "cca",

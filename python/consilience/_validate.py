@@ -58,7 +58,7 @@ def as_embedding(array: Any, name: str) -> Embedding:
 
 
 def as_rows(array: Any, name: str) -> tuple[Any, str]:
-    """Return (2-D array of float32 or float64, name of its dtype); its entries are not looked at."""
+    """Return (2-D array of float32 or float64, its dtype before); entries are not looked at."""
     values, dtype = _known_array(array, name)
     if values.ndim != 2:
         raise ValueError(

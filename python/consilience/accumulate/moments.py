@@ -9,7 +9,8 @@ from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 
-from consilience._validate import as_rows, check_choice, check_integer, check_spread, finite_ranges
+from consilience._validate import as_rows, check_choice, check_integer, check_spread
+from consilience.accumulate._ranges import column_ranges
 from consilience.accumulate._sums import Sums, joined, pairs_of
 from consilience.needs import MomentNeed, View
 from consilience.terms import CenteredMoments, Floats
@@ -66,7 +67,7 @@ class Moments:
         normalize: RowNormalize = "none",
         n_threads: int | None = None,
     ) -> None:
-        if normalize == "zscore":
+        if str(normalize) == "zscore":
             raise ValueError(
                 'normalize="zscore" needs the mean and deviation of all rows before the first; '
                 "standardise the columns yourself, or leave it out"
@@ -100,6 +101,7 @@ class Moments:
         self._checked = 0
         self._home: Sums | None = None
         self._away: dict[Any, Sums] = {}
+        self._shifts: list[Floats] = []
         self._high: list[Floats] = []
         self._low: list[Floats] = []
         return self
@@ -150,7 +152,7 @@ class Moments:
                     f"`{named[0][0]}` and `{name}` must have the same n_samples, row i of each "
                     f"from sample i; got {n_rows} and {X.shape[0]}"
                 )
-        ranges = [_home_ranges(X, name) for (name, _), X in zip(named, values, strict=True)]
+        ranges = [column_ranges(X, name) for (name, _), X in zip(named, values, strict=True)]
         if not self._widths:
             names = None if len(batches) > 1 else [name for name, _ in named]
             self._set_models(names, [int(X.shape[1]) for X in values])
@@ -171,9 +173,7 @@ class Moments:
         if len(names) != len(batches):
             names = self._names or tuple(f"model {m}" for m in range(len(batches)))
         if len(names) != len(batches) or not batches:
-            raise ValueError(
-                f"one batch per model is wanted, of {list(names)}, got {len(batches)}"
-            )
+            raise ValueError(f"one batch per model is wanted, of {list(names)}, got {len(batches)}")
         return list(zip(names, batches, strict=True))
 
     def _rows(self, array: Any, name: str) -> Any:
@@ -188,7 +188,7 @@ class Moments:
             return values
         from consilience.views import normalized_rows
 
-        finite_ranges(values, name)
+        column_ranges(values, name)
         return normalized_rows(values, self._normalize, name)
 
     def _add(self, values: Sequence[Any]) -> None:
@@ -267,9 +267,7 @@ class Moments:
         """
         if not isinstance(other, Moments):
             raise TypeError(f"`other` must be Moments, got {type(other).__name__}")
-        ours, theirs = (
-            (acc._names, acc._widths, acc._normalize) for acc in (self, other)
-        )
+        ours, theirs = ((acc._names, acc._widths, acc._normalize) for acc in (self, other))
         if self._widths and other._widths and ours != theirs:
             raise ValueError(f"only moments of the same models can be merged: {self!r}, {other!r}")
         if self._normalize != other._normalize:
@@ -480,11 +478,3 @@ class _Held:
         if (models, key) not in self._made:
             self._made[models, key] = make()
         return self._made[models, key]  # type: ignore[no-any-return]
-
-
-def _home_ranges(values: Any, name: str) -> tuple[Floats, Floats]:
-    """Return the largest and smallest entry of every column at home, in float64."""
-    from consilience.backends._offsets import to_host
-
-    high, low = (to_host(found).astype(np.float64) for found in finite_ranges(values, name))
-    return high, low
