@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from consilience.terms import CenteredMoments, Floats
+from consilience.terms import CenteredMoments
 from consilience.terms import Moments as PairMoments
 
 
@@ -35,13 +35,12 @@ def _move_columns(matrix: Any, step: Any) -> None:
 
 @dataclass
 class Sums:
-    """The moments of all pairs a <= b, in the order of `pairs_of`.
+    """The moments of all pairs a <= b, in the order of `pairs_of`: NumPy, torch or CuPy.
 
-    shifts : of each model, (d,), NumPy float64
-    matrices : (d_a + 2, d_b + 2), NumPy or arrays where the batches were
+    shifts : of each model, (d,);  matrices : (d_a + 2, d_b + 2)
     """
 
-    shifts: list[Floats]
+    shifts: list[Any]
     matrices: list[Any]
 
     def add(self, matrices: Sequence[Any]) -> None:
@@ -53,25 +52,25 @@ class Sums:
         """Return the moments of a model with itself."""
         return self.matrices[pairs_of(len(self.shifts)).index((model, model))]
 
-    def means(self) -> list[Floats]:
-        """Return the means of all rows; of NumPy sums."""
+    def means(self) -> list[Any]:
+        """Return the means of all rows."""
         return [
             shift + own[-1, : len(shift)] / own[-1, -1]
             for shift, own in zip(self.shifts, map(self.own, range(len(self.shifts))), strict=True)
         ]
 
-    def moved(self, shifts: Sequence[Floats]) -> Sums:
-        """Return the moments about other shifts; of NumPy sums, which stay."""
+    def moved(self, shifts: Sequence[Any]) -> Sums:
+        """Return the moments about other shifts; these stay."""
         steps = [new - old for new, old in zip(shifts, self.shifts, strict=True)]
         matrices = []
         for (a, b), matrix in zip(pairs_of(len(steps)), self.matrices, strict=True):
-            moved = matrix.copy()
+            moved = matrix * 1.0
             move_shifts(moved, steps[a], steps[b])
             matrices.append((moved + moved.T) / 2.0 if a == b else moved)
         return Sums(list(shifts), matrices)
 
     def drifted(self) -> bool:
-        """Return whether some column's mean is further from its shift than the column is wide."""
+        """Return whether a column's mean is further from its shift than it is wide; of NumPy."""
         for shift, own in zip(self.shifts, map(self.own, range(len(self.shifts))), strict=True):
             d = len(shift)
             mean_part = own[-1, :d] ** 2 / own[-1, -1]
@@ -80,7 +79,7 @@ class Sums:
         return False
 
     def centered(self, a: int, b: int) -> CenteredMoments:
-        """Return the moments of a and b about their means; of NumPy sums."""
+        """Return the moments of a and b about their means; of NumPy."""
         if a > b:
             return self.centered(b, a).transposed()
         matrix = self.matrices[pairs_of(len(self.shifts)).index((a, b))]
@@ -89,8 +88,6 @@ class Sums:
 
 def joined(one: Sums, other: Sums) -> Sums:
     """Return the moments of both blocks of rows; the same bits whichever comes first."""
-    if all(map(np.array_equal, one.shifts, other.shifts)):
-        return Sums(one.shifts, [a + b for a, b in zip(one.matrices, other.matrices, strict=True)])
     counts = one.matrices[0][-1, -1], other.matrices[0][-1, -1]
     total = counts[0] + counts[1]
     # Close to what both are wide, so that moving cancels no digits.

@@ -419,16 +419,30 @@ class Moments:
             raise ValueError(f"{path} holds no moments that can be read: {error}") from error
 
     @classmethod
+    def _of(
+        cls,
+        names: Sequence[str] | None,
+        normalize: RowNormalize,
+        sums: Sums,
+        high: list[Floats],
+        low: list[Floats],
+    ) -> Self:
+        """Return the accumulator that holds these."""
+        made = cls(normalize=normalize)
+        made._set_models(names, [len(shift) for shift in sums.shifts])
+        made._home, made._shifts, made._high, made._low = sums, sums.shifts, high, low
+        made._n_samples = made._checked = round(float(sums.matrices[0][-1, -1]))
+        return made
+
+    @classmethod
     def _from(cls, stored: Any) -> Self:
         if str(stored["format"]) != FORMAT:
             raise ValueError(f"its format is {str(stored['format'])!r}, wanted {FORMAT!r}")
-        made = cls(normalize=str(stored["normalize"]))  # type: ignore[arg-type]
+        normalize: Any = str(stored["normalize"])
+        names = [str(name) for name in stored["names"]]
         widths = [int(width) for width in stored["widths"]]
-        if widths:
-            made._set_models([str(name) for name in stored["names"]], widths)
-        made._n_samples = made._checked = int(stored["n_samples"])
-        if made._n_samples == 0:
-            return made
+        if int(stored["n_samples"]) == 0:
+            return cls(dict(zip(names, widths, strict=True)) or None, normalize=normalize)
 
         def array(name: str, *shape: int) -> Floats:
             found = np.ascontiguousarray(stored[name])
@@ -436,18 +450,16 @@ class Moments:
                 raise ValueError(f"{name!r} is not {shape} of finite float64")
             return found
 
-        models = range(len(widths))
-        made._shifts = [array(f"shift {m}", widths[m]) for m in models]
-        made._high = [array(f"high {m}", widths[m]) for m in models]
-        made._low = [array(f"low {m}", widths[m]) for m in models]
-        made._home = Sums(
-            made._shifts,
-            [
-                array(f"matrix {a} {b}", widths[a] + 2, widths[b] + 2)
-                for a, b in pairs_of(len(widths))
-            ],
+        shifts, high, low = (
+            [array(f"{what} {m}", width) for m, width in enumerate(widths)]
+            for what in ("shift", "high", "low")
         )
-        return made
+        matrices = [
+            array(f"matrix {a} {b}", widths[a] + 2, widths[b] + 2) for a, b in pairs_of(len(widths))
+        ]
+        if any(matrix[-1, -1] != int(stored["n_samples"]) for matrix in matrices):
+            raise ValueError("its sums are of another number of rows than it says")
+        return cls._of(names, normalize, Sums(shifts, matrices), high, low)
 
     def __getstate__(self) -> dict[str, Any]:
         if self._away:
