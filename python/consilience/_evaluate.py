@@ -109,12 +109,15 @@ class Terms:
         if view == View():
             return self.sets[a].values
         key = (a, view)
-        if key not in self._prepared:
+        with self._guard:
+            if key in self._prepared:
+                return self._prepared[key]
             while len(self._prepared) >= 2:
                 del self._prepared[next(iter(self._prepared))]
-            n_threads = getattr(self.ops, "n_threads", 1)
-            self._prepared[key] = prepare(self.sets[a], view, n_threads)
-        return self._prepared[key]
+        n_threads = getattr(self.ops, "n_threads", 1)
+        made = prepare(self.sets[a], view, n_threads)
+        with self._guard:  # another thread may have made the same meanwhile
+            return self._prepared.setdefault(key, made)
 
     def by_rows(self, models: Sequence[int], view: View, of_rows: Callable[..., Floats]) -> Floats:
         """Return what `of_rows` makes of each sample's rows, (..., n_samples).

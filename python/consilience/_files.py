@@ -10,6 +10,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 CHUNK = 1 << 20
+LONGEST_NAME = 200  # bytes, with room for what is written after it
+
+
+def check_file_name(name: str, what: str) -> None:
+    """Raise unless `name` can be that of a file in any folder, on any system."""
+    inside = name and not name.startswith(".") and not set(name) & set('/\\:*?"<>|')
+    if not inside or not name.isprintable() or len(name.encode()) > LONGEST_NAME:
+        raise ValueError(f"{what} must do as a file name, got {name!r}")
 
 
 def write_durably(path: Path, *parts: bytes | memoryview) -> None:

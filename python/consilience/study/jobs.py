@@ -25,6 +25,7 @@ ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "",
 }
 SECONDS = 0.05
+GRACE = 10.0  # seconds that a model has to end
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,18 @@ def run_jobs(jobs: Sequence[Job], *, workers: int, ended: Callable[[Job, str], N
         finally:
             for one in running:
                 one.process.terminate()
-                one.process.wait()
+            for one in running:
+                _wait(one.process)
                 one.log.close()
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a process that was asked to end, and end it if it does not."""
+    try:
+        process.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from consilience._files import sha256_of, write_durably
+from consilience._files import check_file_name, sha256_of, write_durably
 from consilience.study.score_matrix import ScoreMatrix
 
 RESULT = "result.json"
@@ -60,6 +60,7 @@ class Part:
     def save(self, folder: str | Path) -> Path:
         """Write ``NAME.matrix.json``, then ``NAME.part.json``, and return the latter."""
         folder = Path(folder)
+        check_file_name(self.name, "the name of a part")
         matrix = self.matrix.save(folder / f"{self.name}.matrix.json")
         keys = ("name", "title", "description", "dataset", "models", "runs", "analyses", "notes")
         body = {key: getattr(self, key) for key in (*keys, "answers")}
@@ -75,9 +76,10 @@ class Part:
         FileNotFoundError
             If there is no part of this name.
         ValueError
-            If a file is damaged, or the two do not belong together.
+            If a file is damaged, the two do not belong together, or the name is that of no file.
         """
         folder = Path(folder)
+        check_file_name(name, "the name of a part")
         path = folder / f"{name}.part.json"
         body = _read(path)
         try:
@@ -169,7 +171,7 @@ def _write(path: Path, body: Mapping[str, Any]) -> Path:
     except (TypeError, ValueError) as error:
         raise type(error)(f"a study's facts and analyses must be JSON-able: {error}") from None
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_durably(path, f"{text}\n".encode())
+    write_durably(path, f"{text}\n".encode(errors="backslashreplace"))
     return path
 
 
