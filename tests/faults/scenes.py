@@ -1,0 +1,69 @@
+"""What is killed: an embedding, a store being written, a study. Small, slow enough to be hit."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from consilience import cli, models, store
+from consilience.models import from_function
+from consilience.study import embed as embed_module
+from consilience.study import run as run_module
+from consilience.study.plan import read_plan
+
+BATCH = 4
+WIDTH = 6
+
+
+def prepare():
+    """Import what commands import when they run, and know a model that takes its time."""
+    models.MODELS["slow"] = from_function(_slow, name="slow", width=WIDTH, column="sequence")
+    pieces = embed_module.Pieces
+    embed_module.Pieces = lambda path, question: pieces(path, question, seconds=0.0)
+
+
+def _slow(sequences):
+    """Count letters, and say that it was asked."""
+    time.sleep(0.003)
+    os.write(1, f"asked {len(sequences)}\n".encode())
+    return np.array([[s.count(c) / 7 for c in "ACDEFG"] for s in sequences], np.float32)
+
+
+def embed(data, folder):
+    arguments = ["--model", "slow", "--data", f"fasta:{data}", "--batch-size", str(BATCH)]
+    cli.main(["embed", *arguments, "-o", folder, "--overwrite"])
+
+
+def write(data, folder):
+    """Replace a store by one with outputs, of several shards."""
+
+    def batches():
+        for i in range(12):
+            rows = np.random.default_rng(i).standard_normal((5, 8))
+            time.sleep(0.002)
+            yield [f"s{i}-{j}" for j in range(5)], rows, {"energy_ev": rows[:, 0]}
+
+    store.write(folder, batches(), model="m", dataset={}, shard_bytes=1000, overwrite=True)
+
+
+def study(plan, folder):
+    run_module.run_study(read_plan(Path(plan)), folder, workers=1, report=False, say=_say)
+
+
+def study_report(plan, folder):
+    run_module.run_study(read_plan(Path(plan)), folder, workers=1, say=_say)
+
+
+def command(*arguments):
+    cli.main(list(arguments))
+
+
+def _say(line):
+    print(json.dumps(line), flush=True)
+
+
+SCENES = {f.__name__: f for f in (embed, write, study, study_report, command)}
