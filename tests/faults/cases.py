@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -47,8 +48,28 @@ class Case:
             shutil.copytree(self.before, folder)
         return folder
 
-    def run(self, folder, **how):
-        return self.engine.run(self.scene, self.given, folder, folder=folder, **how)
+    def run(self, folder, *, below=None, **how):
+        """Run the scene; calls are counted in its folder, or below another."""
+        return self.engine.run(self.scene, self.given, folder, folder=below or folder, **how)
+
+    def hit(self, count, number, seed, folder):
+        """Yield runs that were hit by a signal, each at a random instant, until there are so many.
+
+        The folder is fresh before each; a run that was faster than its instant is not yielded.
+        """
+        draw = random.Random(f"{self.scene} {number} {seed}")
+        hits = 0
+        for _ in range(20 * count):
+            instant = draw.uniform(0, self.seconds)
+            ended = self.run(self.fresh(folder), kill_at=instant, number=number)
+            if ended.code == 0:
+                self.seconds = min(self.seconds, ended.seconds)
+                continue
+            yield ended
+            hits += 1
+            if hits == count:
+                return
+        raise AssertionError(f"{hits} of {count} signals hit {self.scene}")
 
     def check_resumes(self, folder):
         """Run again without faults: the same digits, the same files, and nothing beside them."""
@@ -82,27 +103,35 @@ def studied(folder):
     ]
 
 
-def make_plan(folder, data):
-    """Write stores of one data set and a plan of two parts, one of which embeds a model."""
+def make_plans(folder, data, embedded=None):
+    """Write stores of one data set, and plans with and without a model that is to be run."""
     folder.mkdir()
     ids = [line[1:] for line in data.read_text().splitlines() if line.startswith(">")]
     shared = np.random.default_rng(99).standard_normal((len(ids), 4))
     given = []
     for seed in range(4):
         rng = np.random.default_rng(seed)
-        own = rng.standard_normal((len(ids), 3))
-        rows = np.hstack([shared, own]).astype(np.float32)
+        rows = np.hstack([shared, rng.standard_normal((len(ids), 3))]).astype(np.float32)
         order = rng.permutation(len(ids))
         batches = [([ids[i] for i in order], rows[order])]
         store.write(folder / f"m{seed}", batches, model=f"m{seed}", dataset={})
         facts = {"modality": "string" if seed % 2 else "graph", "architecture": f"net {seed // 2}"}
         given.append({"name": f"m{seed}", "store": str(folder / f"m{seed}"), "facts": facts})
-    metrics = ["cknna", "cka", "distance_correlation"]
-    common = {"metrics": metrics, "analyses": ["condensed", "partition", "tree", "dimension"]}
-    parts = {
-        "given": {"models": given, **common},
-        "embedded": {"data": f"fasta:{data}", "models": ["random", *given[:2]], **common},
+    how = {
+        "metrics": ["cknna", "cka", "distance_correlation"],
+        "analyses": ["condensed", "partition", "tree", "dimension"],
     }
-    plan = folder / "plan.json"
-    plan.write_text(json.dumps({"title": "A study", "parts": parts}))
-    return plan
+    embeds = {"data": f"fasta:{embedded or data}", "models": ["random", *given[:2]]}
+    return (
+        _plan(
+            folder / "study.json",
+            first={"models": given, **how},
+            second={**how, "models": given[1:]},
+        ),
+        _plan(folder / "embedded.json", first={**embeds, **how}),
+    )
+
+
+def _plan(path, **parts):
+    path.write_text(json.dumps({"title": "A study", "parts": parts}))
+    return path

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,6 +106,7 @@ class Engine:
                 "FAULTS_LASTING": str(int(fault.lasting)),
             }
         output = f"{place}.output"
+        Path(output).touch()  # it may be killed before it says anything
         words = [str(argument) for argument in arguments]
         pid = self.ask(start=scene, arguments=words, environment=environment, output=output)
         return Running(self, pid, place)
@@ -128,10 +130,8 @@ class Running:
     started: float = field(default_factory=time.perf_counter)
 
     def signal(self, number):
-        try:
+        with suppress(ProcessLookupError):  # it has ended
             os.killpg(self.pid, number)
-        except ProcessLookupError:
-            pass  # it has ended
 
     def wait(self):
         code = self.engine.ask(wait=self.pid, seconds=SECONDS)

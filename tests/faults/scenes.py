@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import os
 import time
 from pathlib import Path
 
 import numpy as np
 
+import consilience
 from consilience import cli, models, store
 from consilience.models import from_function
 from consilience.study import embed as embed_module
 from consilience.study import run as run_module
 from consilience.study.plan import read_plan
+from consilience.study.run import run_study
 
 BATCH = 4
 WIDTH = 6
@@ -21,6 +23,8 @@ WIDTH = 6
 
 def prepare():
     """Import what commands import when they run, and know a model that takes its time."""
+    rows = np.random.default_rng(0).standard_normal((40, 3))
+    consilience.compare({"a": rows, "b": rows}, ["cka", "cknna"], n_threads=1)
     models.MODELS["slow"] = from_function(_slow, name="slow", width=WIDTH, column="sequence")
     pieces = embed_module.Pieces
     embed_module.Pieces = lambda path, question: pieces(path, question, seconds=0.0)
@@ -51,19 +55,20 @@ def write(data, folder):
 
 
 def study(plan, folder):
-    run_module.run_study(read_plan(Path(plan)), folder, workers=1, report=False, say=_say)
+    run_study(read_plan(Path(plan)), folder, workers=1, report=False, say=_say)
 
 
 def study_report(plan, folder):
-    run_module.run_study(read_plan(Path(plan)), folder, workers=1, say=_say)
+    run_study(read_plan(Path(plan)), folder, workers=1, say=_say)
 
 
-def command(*arguments):
-    cli.main(list(arguments))
+def study_by_command(plan, folder):
+    run_module.run_study = functools.partial(run_study, report=False)
+    cli.main(["study", "run", plan, "-o", folder, "--workers", "1"])
 
 
 def _say(line):
-    print(json.dumps(line), flush=True)
+    os.write(1, f"{line}\n".encode())
 
 
-SCENES = {f.__name__: f for f in (embed, write, study, study_report, command)}
+SCENES = {f.__name__: f for f in (embed, write, study, study_report, study_by_command)}

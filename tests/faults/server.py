@@ -62,13 +62,18 @@ def wait(pid, seconds):
         time.sleep(0.001)
 
 
+def _answer(answer):
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
 def main():
     scenes.prepare()
-    print(json.dumps("ready"), flush=True)
+    _answer("ready")
     for line in sys.stdin:
         request = json.loads(line)
         answer = start(request) if "start" in request else wait(request["wait"], request["seconds"])
-        print(json.dumps(answer), flush=True)
+        _answer(answer)
 
 
 if __name__ == "__main__":

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import random
+import re
 import signal
-from collections import Counter
 
 import pytest
 
 from consilience.study.result import Part
-from faults.cases import Case, make_plan, stored, studied
+from faults.cases import stored
 from faults.harness import DIE_AFTER, DIE_BEFORE, RENAME, SYNC, Fault
 from faults.scenes import BATCH
 
-# `make faults` asks for more than the suite has time for: random instants, and all places.
-ASKED = os.environ.get("CONSILIENCE_FAULTS")
-INSTANTS = int(ASKED or 24)
-SHARES = {"embed": 0.4, "write": 0.2, "study": 0.4}
-PLACES = 6
-
-
-@pytest.fixture(scope="module")
-def cases(engine, sequences, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cases")
-    old = folder / "old"
-    assert engine.run("write", sequences, old).code == 0
-    plan = make_plan(folder / "given", sequences)
-    made = {
-        "embed": Case(engine, "embed", sequences, stored),
-        "write": Case(engine, "write", sequences, stored, before=old),
-        "study": Case(engine, "study", plan, studied),
-    }
-    return {name: case.undisturbed(folder / name) for name, case in made.items()}
+SHARES = {"embed": 0.35, "write": 0.2, "study": 0.3, "study that embeds": 0.15}
+PLACES = {"embed": 6, "write": 6, "study": 4, "study that embeds": 2}
 
 
 def asked(ended):
@@ -41,7 +23,7 @@ def asked(ended):
     return sum(map(int, counts))
 
 
-def check_nothing_twice(case, folder, killed, before, again):
+def check_nothing_twice(case, killed, before, again):
     """At most the batch under way is made again, and no finished part."""
     if case.scene == "embed" and before is None:
         total = len(case.expected[0])
@@ -49,56 +31,49 @@ def check_nothing_twice(case, folder, killed, before, again):
     if case.scene == "study":
         for part in before:
             assert f"samples of {part}" not in again.output
-        if any(line.startswith('"  embedded/random: ') for line in killed.output.splitlines()):
+        if re.search(r"  first/random: [\d.]+ s", killed.output):
             assert "embedding:" not in again.output
 
 
 def finished(case, folder):
     """Return the store that was finished, or the names of the parts that were."""
     if case.scene != "study":
-        try:
-            return stored(folder)
-        except (FileNotFoundError, ValueError):
-            return None
-    found = []
-    for name in ("given", "embedded"):
-        try:
-            found.append(Part.load(folder, name).name)
-        except (FileNotFoundError, ValueError):
-            pass
-    return found
+        return _whole(stored, folder)
+    return [name for name in ("first", "second") if _whole(Part.load, folder, name)]
 
 
-def resumes_after(case, folder, **fault):
-    killed = case.run(case.fresh(folder), **fault)
+def _whole(load, *place):
+    try:
+        return load(*place)
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def check_resumes(case, folder, killed):
     before = finished(case, folder)
     if case.before is not None:
         assert before == stored(case.before) or before == case.expected
-    again = case.check_resumes(folder)
-    check_nothing_twice(case, folder, killed, before, again)
-    return killed
+    check_nothing_twice(case, killed, before, case.check_resumes(folder))
 
 
 @pytest.mark.parametrize("scene", SHARES)
-def test_killed_at_random_instants(cases, tmp_path, scene):
-    case = cases[scene]
-    draw = random.Random(scene)
-    count = round(INSTANTS * SHARES[scene])
-    codes = Counter(
-        resumes_after(case, tmp_path / "run", kill_at=draw.uniform(0, case.seconds)).code
-        for _ in range(count)
-    )
-    assert codes[-signal.SIGKILL] >= count * 0.5, codes
+def test_killed_at_random_instants(cases, tmp_path, instants, scene):
+    case, folder = cases[scene], tmp_path / "run"
+    for killed in case.hit(round(instants * SHARES[scene]), signal.SIGKILL, scene, folder):
+        assert killed.code == -signal.SIGKILL, killed.output
+        check_resumes(case, folder, killed)
 
 
 @pytest.mark.parametrize("scene", SHARES)
 @pytest.mark.parametrize("action", [DIE_BEFORE, DIE_AFTER], ids=["before", "after"])
-def test_killed_at_every_sync_and_rename(cases, tmp_path, scene, action):
+def test_killed_at_every_sync_and_rename(cases, tmp_path, every, scene, action):
     case = cases[scene]
     places = range(sum(kind in ("sync", "rename") for kind, *_ in case.trace))
-    assert len(places) > PLACES
-    if not ASKED:
-        places = sorted(random.Random(f"{scene}{action}").sample(places, PLACES))
+    assert len(places) > PLACES[scene]
+    if not every:
+        places = sorted(random.Random(f"{scene}{action}").sample(places, PLACES[scene]))
     for at in places:
-        killed = resumes_after(case, tmp_path / "run", fault=Fault(SYNC | RENAME, action, at))
+        folder = case.fresh(tmp_path / "run")
+        killed = case.run(folder, fault=Fault(SYNC | RENAME, action, at))
         assert killed.code == -signal.SIGKILL, f"place {at}: {killed.output}"
+        check_resumes(case, folder, killed)
