@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 CHUNK = 1 << 20
 PATIENCE = 2.0
@@ -22,25 +23,29 @@ REMEDIES = {
 
 def write_durably(path: Path, *parts: bytes | memoryview) -> None:
     """Write `parts` to `path` so that the name only ever shows the whole content."""
+    with durably(path) as file:
+        for part in parts:
+            file.write(part)
+
+
+@contextmanager
+def durably(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write, which is called `path` once it is whole and on the disk."""
     # In the same folder, because a rename is atomic only within one file system.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with naming(path):
-        _write(path, temporary, parts)
-
-
-def _write(path: Path, temporary: Path, parts: tuple[bytes | memoryview, ...]) -> None:
     try:
-        with temporary.open("wb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with naming(path):
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
     except BaseException:
         with suppress(OSError):  # the first error is the one to tell
             temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    with naming(path):
+        sync_folder(path.parent)
 
 
 def remove_temporaries(folder: Path) -> None:
@@ -63,9 +68,11 @@ def naming(path: Path) -> Iterator[None]:
 def sentence_of(error: BaseException) -> str:
     """Return what an error says in one line: of the system's, the file and the remedy too."""
     text = str(error)
-    if isinstance(error, OSError) and error.filename is not None:
-        text = f"{error.filename}: {error.strerror}"
-        text += f"; {REMEDIES[error.errno]}" if error.errno in REMEDIES else ""
+    if isinstance(error, OSError) and error.errno is not None:
+        text = str(error.strerror)
+        if error.filename is not None:
+            remedy = REMEDIES.get(error.errno)
+            text = f"{error.filename}: {text}" + (f"; {remedy}" if remedy else "")
     return " ".join(text.split())
 
 

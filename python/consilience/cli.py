@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from consilience._files import sentence_of
+from consilience.cli_store import store
 from consilience.doctor import installed
 
 ALIASES = {
@@ -72,6 +73,9 @@ def main(debug: bool) -> None:
     """Measure how far models agree about the world."""
 
 
+main.add_command(store)
+
+
 # ---- comparing ---------------------------------------------------------------------------
 
 
@@ -109,7 +113,7 @@ def score(
         head = {"x": str(x), "y": str(y), "n_samples": len(X)}
         click.echo(json.dumps({**head, "scores": lines}, indent=2))
         return
-    click.echo(_table(("metric", "score", "settings"), map(_score_cells, lines)))
+    click.echo(table(("metric", "score", "settings"), map(_score_cells, lines)))
 
 
 @main.command()
@@ -190,7 +194,7 @@ def _check_names(files: Sequence[Path]) -> None:
 
 def _read_all(files: Sequence[Path]) -> list[tuple[str, Any]]:
     """Read array files, or stores, which are aligned by sample id."""
-    from consilience import store
+    from consilience.store import align, open, read_array
 
     folders = [file for file in files if file.is_dir()]
     if folders and len(folders) < len(files):
@@ -200,9 +204,9 @@ def _read_all(files: Sequence[Path]) -> list[tuple[str, Any]]:
             "give either stores or arrays, as rows cannot be matched between them"
         )
     if folders:
-        _, arrays = store.align([store.open(folder) for folder in folders])
+        _, arrays = align([open(folder) for folder in folders])
     else:
-        arrays = [store.read_array(file) for file in files]
+        arrays = [read_array(file) for file in files]
     return [(file.stem, array) for file, array in zip(files, arrays, strict=True)]
 
 
@@ -294,7 +298,7 @@ def metrics() -> None:
         (name, short.get(name, ""), m.kind, _bounds(m.bounds), m.summary)
         for name, m in METRICS.items()
     ]
-    click.echo(_table(("metric", "short", "kind", "range", "what it is"), rows))
+    click.echo(table(("metric", "short", "kind", "range", "what it is"), rows))
 
 
 def _bounds(bounds: tuple[float, float]) -> str:
@@ -325,7 +329,7 @@ def models(ctx: click.Context) -> None:
         for m in MODELS.values()
     ]
     head = ("model", "reads", "architecture", "embedding", "training data", "theory")
-    click.echo(_table((*head, "parameters", "width", "licence", "state"), rows))
+    click.echo(table((*head, "parameters", "width", "licence", "state"), rows))
 
 
 def _count(number: int | None) -> str:
@@ -357,7 +361,7 @@ def datasets(ctx: click.Context) -> None:
         (d.name, d.modality, ", ".join(d.columns), d.license, missing(d) or "ready", d.summary)
         for d in DATASETS.values()
     ]
-    click.echo(_table(("dataset", "of", "columns", "licence", "state", "what it is"), rows))
+    click.echo(table(("dataset", "of", "columns", "licence", "state", "what it is"), rows))
 
 
 @datasets.command("install")
@@ -521,7 +525,7 @@ def demo(n: int | None, workers: int, device: str, output: Path) -> None:
     run_demo(output, n=n, workers=workers, device=device, say=click.echo)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Lay out rows in columns as wide as they need."""
     lines = [tuple(head), *map(tuple, rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]

@@ -81,8 +81,10 @@ class Case:
 
 
 def stored(folder):
-    """Return ids and bytes of a store, checksums compared."""
+    """Return ids and bytes of a finished store, checksums compared."""
     found = store.open(folder)
+    if not found.complete:
+        raise ValueError(found.unfinished)
     found.verify()
     outputs = {name: found.output(name).tobytes() for name in found.manifest.outputs}
     return found.ids, found.array().tobytes(), outputs

@@ -26,8 +26,7 @@ def prepare():
     rows = np.random.default_rng(0).standard_normal((40, 3))
     consilience.compare({"a": rows, "b": rows}, ["cka", "cknna"], n_threads=1)
     models.MODELS["slow"] = from_function(_slow, name="slow", width=WIDTH, column="sequence")
-    pieces = embed_module.Pieces
-    embed_module.Pieces = lambda path, question: pieces(path, question, seconds=0.0)
+    embed_module.Writer = functools.partial(store.Writer, seconds=0.0)  # a shard a batch
 
 
 def _slow(sequences):
@@ -47,11 +46,11 @@ def write(data, folder):
 
     def batches():
         for i in range(12):
-            rows = np.random.default_rng(i).standard_normal((5, 8))
+            rows = np.random.default_rng(i).standard_normal((40, 8))
             time.sleep(0.002)
-            yield [f"s{i}-{j}" for j in range(5)], rows, {"energy_ev": rows[:, 0]}
+            yield [f"s{i}-{j}" for j in range(40)], rows, {"energy_ev": rows[:, 0]}
 
-    store.write(folder, batches(), model="m", dataset={}, shard_bytes=1000, overwrite=True)
+    store.write(folder, batches(), model="m", dataset={}, shard_bytes=4096, overwrite=True)
 
 
 def study(plan, folder):

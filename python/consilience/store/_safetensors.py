@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,10 +38,11 @@ class TensorInfo:
     offset: int
 
 
-def header_for(array: NDArray[Any], name: str = TENSOR) -> bytes:
-    """Return the bytes that stand before the rows of `array`."""
-    code = next(code for code, dtype in DTYPES.items() if dtype == array.dtype)
-    entry = {"dtype": code, "shape": list(array.shape), "data_offsets": [0, array.nbytes]}
+def header_for(dtype: Any, shape: tuple[int, ...], name: str = TENSOR) -> bytes:
+    """Return the bytes that stand before the rows of an array."""
+    code = next(code for code, known in DTYPES.items() if known == dtype)
+    size = math.prod(shape) * DTYPES[code].itemsize
+    entry = {"dtype": code, "shape": list(shape), "data_offsets": [0, size]}
     text = json.dumps({name: entry}).encode()
     text += b" " * (-(8 + len(text)) % ALIGNMENT)
     return len(text).to_bytes(8, "little") + text
@@ -55,17 +56,34 @@ def read_header(path: Path) -> list[TensorInfo]:
     ValueError
         If the header cannot be read or the file does not hold the bytes it names.
     """
-    size = path.stat().st_size
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or not 2 <= length <= min(MAX_HEADER, size - 8):
-            raise ValueError(f"{path} is not a safetensors file, or is cut short: {size} bytes")
-        text = file.read(length)
+
+        def read(start: int, stop: int) -> bytes:
+            file.seek(start)
+            return file.read(stop - start)
+
+        return parse_header(read, path.stat().st_size, path)
+
+
+def parse_header(
+    read: Callable[[int, int], bytes], size: int, path: Path | str
+) -> list[TensorInfo]:
+    """Return the tensors of a safetensors file of `size` bytes, read through `read(start, stop)`.
+
+    Raises
+    ------
+    ValueError
+        As `read_header`.
+    """
+    length = int.from_bytes(read(0, 8), "little")
+    if size < 8 or not 2 <= length <= min(MAX_HEADER, size - 8):
+        raise ValueError(f"{path} is not a safetensors file, or is cut short: {size} bytes")
+    text = read(8, 8 + length)
     try:
         entries = json.loads(text)
         entries.pop("__metadata__", None)
         tensors = [_tensor(path, name, entry, 8 + length) for name, entry in entries.items()]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} has a broken safetensors header: {error}") from error
     end = 8 + length + max((int(e["data_offsets"][1]) for e in entries.values()), default=0)
     if size < end:
@@ -73,7 +91,7 @@ def read_header(path: Path) -> list[TensorInfo]:
     return tensors
 
 
-def _tensor(path: Path, name: str, entry: dict[str, Any], data_start: int) -> TensorInfo:
+def _tensor(path: Path | str, name: str, entry: dict[str, Any], data_start: int) -> TensorInfo:
     begin, end = (int(offset) for offset in entry["data_offsets"])
     shape = tuple(int(extent) for extent in entry["shape"])
     code = str(entry["dtype"])
@@ -90,23 +108,3 @@ def map_tensor(path: Path, tensor: TensorInfo) -> NDArray[Any]:
         bits = np.memmap(path, np.dtype("<u2"), "r", tensor.offset, tensor.shape)
         return (bits.astype(np.uint32) << 16).view(np.float32)
     return np.memmap(path, DTYPES[tensor.dtype], "r", tensor.offset, tensor.shape)
-
-
-def read_rows(path: Path, tensor: TensorInfo, start: int, stop: int) -> NDArray[Any]:
-    """Return a copy of rows [start, stop) by plain reads, which cannot end in SIGBUS."""
-    dtype = DTYPES[tensor.dtype]
-    row_bytes = tensor.shape[1] * dtype.itemsize
-    rows = np.empty((stop - start, tensor.shape[1]), dtype)
-    target = rows.data.cast("B") if rows.size else memoryview(b"")
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        done = 0
-        while done < len(target):
-            offset = tensor.offset + start * row_bytes + done
-            got = os.preadv(descriptor, [target[done:]], offset)
-            if got == 0:
-                raise ValueError(f"{path} ended at row {start + done // row_bytes}")
-            done += got
-    finally:
-        os.close(descriptor)
-    return rows
