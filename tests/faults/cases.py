@@ -27,7 +27,7 @@ class Case:
     given: Path
     answer: Callable[[Path], Any]
     before: Path | None = None  # a folder that the scene finds there
-    files: list[str] = field(default_factory=list)
+    files: set[str] = field(default_factory=set)
     expected: Any = None
     seconds: float = 0.0
     trace: list[list[str]] = field(default_factory=list)
@@ -77,6 +77,8 @@ class Case:
         assert ended.code == 0, ended.output
         assert self.answer(folder) == self.expected
         assert listing(folder) == self.files
+        for manifest in folder.rglob("manifest.json"):
+            assert store.problems(manifest.parent) == []  # files that no manifest names, too
         return ended
 
 

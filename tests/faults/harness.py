@@ -149,9 +149,9 @@ class Running:
 
 
 def listing(folder):
-    """Return the names of all files below a folder, random tokens in them made equal."""
-    return sorted(
-        re.sub(r"-[0-9a-f]{8}\b", "-TOKEN", str(path.relative_to(folder)))
+    """Return the names of all files below a folder; what is random in them is made equal."""
+    return {
+        re.sub(r"-[0-9a-f]{8}-\d{5}\b", "-TOKEN", str(path.relative_to(folder)))
         for path in Path(folder).rglob("*")
         if path.is_file()
-    )
+    }
