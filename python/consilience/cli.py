@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from consilience._files import sentence_of
 from consilience.cli_store import store
 from consilience.doctor import installed
 
@@ -57,6 +58,11 @@ def _on_dask(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+# Commands that keep what they finish, and go on from there.
+RESUMED = ("embed", "study", "demo")
+INTERRUPTED = 130  # as a shell tells of an end by Ctrl-C
+
+
 class _Sentences(click.Group):
     """Turns what the library says about bad input into one sentence and an exit code."""
 
@@ -67,10 +73,14 @@ class _Sentences(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError:  # the reader of our output went away; click ends quietly
             raise
+        except KeyboardInterrupt:
+            kept = "; what is finished is kept, and the same command goes on from there"
+            click.echo(f"Interrupted{kept if ctx.invoked_subcommand in RESUMED else ''}.", err=True)
+            ctx.exit(INTERRUPTED)
         except (ValueError, TypeError, OSError, ImportError, MemoryError, ModelError) as error:
             if ctx.params.get("debug"):
                 raise
-            raise click.ClickException(" ".join(str(error).split())) from error
+            raise click.ClickException(sentence_of(error)) from error
 
 
 @click.group(cls=_Sentences, context_settings={"help_option_names": ["-h", "--help"]})
@@ -434,7 +444,9 @@ def embed(
 ) -> None:
     """Embed a dataset with one model and write a store; goes on after an interruption."""
     from consilience.study.embed import embed_layers_to_stores, embed_to_store
+    from consilience.study.jobs import end_with_parent
 
+    end_with_parent()
     how: dict[str, Any] = {
         "n": n,
         "seed": seed,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from consilience._files import check_file_name, sha256_of, write_durably
+from consilience._files import check_file_name, naming, sha256_of, write_durably
 from consilience.study.score_matrix import ScoreMatrix
 
 RESULT = "result.json"
@@ -165,8 +166,9 @@ class StudyResult:
 
 
 def _write(path: Path, body: Mapping[str, Any]) -> Path:
-    head = {"format": FORMAT, "version": VERSION}
+    head: dict[str, Any] = {"format": FORMAT, "version": VERSION}
     try:
+        head["sha256"] = _digest(body)
         text = json.dumps({**head, **body}, ensure_ascii=False, allow_nan=False, indent=1)
     except (TypeError, ValueError) as error:
         raise type(error)(f"a study's facts and analyses must be JSON-able: {error}") from None
@@ -182,10 +184,21 @@ def _read(path: Path) -> dict[str, Any]:
             "make one with `consilience study run study.yaml`"
         )
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
+        with naming(path):
+            text = path.read_text(encoding="utf-8")
+        body = json.loads(text)
         head = (body.pop("format"), body.pop("version"))
+        written = body.pop("sha256", None)  # absent before there were checksums
+        if written is not None and written != _digest(body):
+            raise ValueError("its content does not match its checksum")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged ({error}); run the study again") from error
     if head[0] != FORMAT or head[1] > VERSION:
         raise ValueError(f"{path} is of format {head}, this version reads {(FORMAT, VERSION)}")
     return dict(body)
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a body, the same before it is written and after it was read."""
+    text = json.dumps(body, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

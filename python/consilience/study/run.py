@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience import store
-from consilience._files import exclusive, write_durably
+from consilience._files import exclusive, remove_temporaries, write_durably
 from consilience._memory import as_bytes
 from consilience.backends import check_device
 from consilience.datasets import Samples, find_dataset, load_samples, missing
@@ -129,6 +129,7 @@ def run_study(
             raise ValueError(sentence)
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder):
+        remove_temporaries(folder)
         _write_json(folder / PLAN, plan.to_json())
         return _run(
             plan, folder, workers, _Comparing(device, client, as_bytes(max_memory)), report, say
@@ -161,7 +162,7 @@ def _run(
             },
         )
         result.save(folder)
-    if report and (result is not before or not (folder / "report.html").is_file()):
+    if report and (result is not before or not _shows(folder / "report.html", identity)):
         from consilience.report import write_study
 
         say(f"wrote {write_study(result, folder)}")
@@ -192,6 +193,7 @@ def _part(
     old = _old_part(folder, plan.name)
     if old is not None and old.answers == answers:
         return old
+    _check_whole(plan, done)
     samples, notes = _samples(plan, ids)
     notes += _lost(done, stores, len(ids))
     notes += [f"{o.plan.name} is missing: {o.reason}." for o in outcomes if o.stored is None]
@@ -234,6 +236,11 @@ def _part(
     return part
 
 
+def _shows(page: Path, identity: str) -> bool:
+    """Return whether a page was drawn of these answers; a run may have ended before its own was."""
+    return page.is_file() and identity in page.read_text(encoding="utf-8", errors="replace")
+
+
 def _before(folder: Path) -> StudyResult | None:
     try:
         return StudyResult.load(folder)
@@ -246,6 +253,19 @@ def _old_part(folder: Path, name: str) -> Part | None:
         return Part.load(folder, name)
     except (FileNotFoundError, ValueError):
         return None
+
+
+def _check_whole(plan: PartPlan, outcomes: Sequence[Outcome]) -> None:
+    """Read every byte before anything is computed: a flipped bit would end in a score."""
+    for outcome in outcomes:
+        assert outcome.stored is not None
+        try:
+            outcome.stored.verify()
+        except ValueError as error:
+            raise ValueError(
+                f"{plan.name}/{outcome.plan.name}: {error}"
+                + ("" if outcome.plan.store else f" (remove {outcome.stored.path} to do so)")
+            ) from error
 
 
 def _previous(old: Part | None, answers: Mapping[str, Any]) -> ScoreMatrix | None:
