@@ -9,6 +9,16 @@ from consilience.store.align import align
 from consilience.store.arrays import read_array
 from consilience.store.embeddings import StoredEmbeddings, open
 from consilience.store.pieces import Pieces
+from consilience.store.readers import Rows, open_rows
 from consilience.store.writer import write
 
-__all__ = ["Pieces", "StoredEmbeddings", "align", "open", "read_array", "write"]
+__all__ = [
+    "Pieces",
+    "Rows",
+    "StoredEmbeddings",
+    "align",
+    "open",
+    "open_rows",
+    "read_array",
+    "write",
+]
