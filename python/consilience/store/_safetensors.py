@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,16 +65,31 @@ def read_header(path: Path) -> list[TensorInfo]:
     ValueError
         If the header cannot be read or the file does not hold the bytes it names.
     """
-    size = path.stat().st_size
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or not 2 <= length <= size - 8:
-            raise ValueError(f"{path} is not a safetensors file, or is cut short: {size} bytes")
-        if length > MAX_HEADER:
-            raise ValueError(
-                f"{path} has a header of {length} bytes, at most {MAX_HEADER} are read"
-            )
-        text = file.read(length)
+
+        def read(start: int, stop: int) -> bytes:
+            file.seek(start)
+            return file.read(stop - start)
+
+        return parse_header(read, path.stat().st_size, path)
+
+
+def parse_header(
+    read: Callable[[int, int], bytes], size: int, path: Path | str
+) -> list[TensorInfo]:
+    """Return the tensors of a safetensors file of `size` bytes, read through `read(start, stop)`.
+
+    Raises
+    ------
+    ValueError
+        As `read_header`.
+    """
+    length = int.from_bytes(read(0, 8), "little")
+    if size < 8 or not 2 <= length <= size - 8:
+        raise ValueError(f"{path} is not a safetensors file, or is cut short: {size} bytes")
+    if length > MAX_HEADER:
+        raise ValueError(f"{path} has a header of {length} bytes, at most {MAX_HEADER} are read")
+    text = read(8, 8 + length)
     try:
         entries = parse_json(text)
         entries.pop("__metadata__", None)

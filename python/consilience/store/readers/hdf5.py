@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ from numpy.typing import NDArray
 
 from consilience.store.readers.rows import (
     ID_NAMES,
-    MOST_PIECE,
     FormatError,
     Rows,
     check_matrix,
+    check_piece,
     choose,
     float_type,
     map_rows,
@@ -26,6 +27,7 @@ from consilience.store.readers.rows import (
 MAGIC = b"\x89HDF\r\n\x1a\n"
 LEAST = "3.10"
 MOST_NAMES = 10_000
+MOST_DEPTH = 16
 
 
 def open_hdf5(file: Path, name: str) -> Rows:
@@ -67,19 +69,29 @@ def _open(file: Path, name: str, *, annotated: bool) -> Rows:
 def _only_one(file: Path, content: Any, h5py: Any, annotated: bool) -> str:
     if annotated and isinstance(content.get("X", getlink=True), h5py.HardLink):
         return "X"
-    found: list[str] = []
-    seen = 0
-
-    def visit(name: str, thing: Any) -> bool | None:
-        nonlocal seen
-        seen += 1
-        if isinstance(thing, h5py.Dataset) and thing.ndim == 2 and thing.dtype.kind == "f":
-            found.append(name)
-        return True if seen > MOST_NAMES else None
-
-    # goes along hard links only, once to each thing
-    content.visititems(visit)
+    found = [name for name, thing in _datasets(content, h5py) if _is_matrix(thing)]
     return choose(file, found, "", "2-D dataset of floats")
+
+
+def _is_matrix(dataset: Any) -> bool:
+    return dataset.ndim == 2 and dataset.dtype.kind == "f"
+
+
+def _datasets(content: Any, h5py: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the datasets that hard links lead to, so far as a sane file goes."""
+    waiting, seen = [("", content)], 0
+    while waiting:
+        where, group = waiting.pop()
+        for name in group:
+            seen += 1
+            if seen > MOST_NAMES or where.count("/") > MOST_DEPTH:
+                return
+            if isinstance(group.get(name, getlink=True), h5py.HardLink):
+                thing = group[name]
+                if isinstance(thing, h5py.Dataset):
+                    yield where + name, thing
+                elif isinstance(thing, h5py.Group):
+                    waiting.append((f"{where}{name}/", thing))
 
 
 def _at(file: Path, content: Any, name: str, h5py: Any) -> Any:
@@ -105,12 +117,10 @@ def _checked(file: Path, dataset: Any) -> tuple[tuple[int, int], np.dtype[Any]]:
     dtype = float_type(file, dataset.dtype)
     if dataset.shape is None:
         raise FormatError(f"{file} is empty")
-    packed = dataset.chunks is not None
+    size, packed = file.stat().st_size, dataset.chunks is not None
     if packed:
-        piece = int(np.prod([float(extent) for extent in dataset.chunks])) * dtype.itemsize
-        if piece > MOST_PIECE:
-            raise FormatError(f"{file} has chunks of {piece} bytes; write it in smaller ones")
-    size = min(file.stat().st_size, max(dataset.id.get_storage_size(), 0))
+        check_piece(file, math.prod(map(int, dataset.chunks)) * dtype.itemsize, size)
+    size = min(size, max(dataset.id.get_storage_size(), 0))
     return check_matrix(file, dataset.shape, dtype, size, packed=packed), dtype
 
 

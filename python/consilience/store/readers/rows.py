@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK_BYTES = 64 << 20
+BLOCK_BYTES = 16 << 20
 # No float embedding packs tighter; a bomb of zeros does (deflate reaches 1032).
 MOST_PACKED = 250
-# What one piece of a packed file may unpack to, as a piece is unpacked whole.
-MOST_PIECE = 128 << 20
+# What a small file may unpack to, whatever its own length.
+SLACK = 32 << 20
+MOST_PIECE = 1 << 30
 MOST_COLUMNS = 1 << 16
 ID_NAMES = ("id", "sample_id")
 
@@ -81,7 +82,7 @@ class Rows(AbstractContextManager["Rows"]):
         return rows
 
     def blocks(self, n_rows: int | None = None) -> Iterator[NDArray[Any]]:
-        """Yield all rows in order, about 64 MiB at a time by default."""
+        """Yield all rows in order, about 16 MiB at a time by default."""
         step = n_rows or max(1, BLOCK_BYTES // (self.shape[1] * self.dtype.itemsize))
         for start in range(0, self.shape[0], step):
             yield self.read(start, min(start + step, self.shape[0]))
@@ -206,13 +207,21 @@ def check_matrix(
         raise FormatError(f"{file} is empty: its array has shape ({n}, {d})")
     claimed, most = n * d * itemsize, size
     if packed:
-        most = MOST_PACKED * size + BLOCK_BYTES
+        most = MOST_PACKED * size + SLACK
     if claimed > most:
         raise FormatError(
-            f"{file} is cut short or lies: {size} bytes cannot hold shape ({n}, {d}), which "
+            f"{file} is truncated or lies: {size} bytes cannot hold shape ({n}, {d}), which "
             f"takes {claimed}; write it again"
         )
     return n, d
+
+
+def check_piece(file: Path, piece: int, size: int) -> None:
+    """Refuse chunks far larger than the file, as a chunk is unpacked whole."""
+    if piece > min(SLACK + 4 * size, MOST_PIECE):
+        raise FormatError(
+            f"{file} has chunks of {piece} bytes in {size} bytes of file; write smaller chunks"
+        )
 
 
 def float_type(file: Path, dtype: object) -> np.dtype[Any]:

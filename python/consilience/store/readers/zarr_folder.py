@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from consilience._files import read_json
 from consilience.store.readers.rows import (
-    MOST_PIECE,
     FormatError,
     Rows,
     check_matrix,
+    check_piece,
     choose,
     need,
     one_line,
@@ -94,14 +94,18 @@ def _checked(
     grid = metadata.get("chunk_grid")
     if not isinstance(grid, dict) or grid.get("name") != "regular":
         raise FormatError(f"{place} has no regular grid of chunks; write it again")
-    chunks = _extents(place, _configuration(place, grid).get("chunk_shape"))
-    if math.prod(chunks) * dtype.itemsize > MOST_PIECE:
-        raise FormatError(
-            f"{place} has chunks of shape {chunks}, more than {MOST_PIECE >> 20} MiB; "
-            "write it in smaller ones"
-        )
-    _check_codecs(place, metadata.get("codecs"))
+    codecs = metadata.get("codecs")
+    _check_codecs(place, codecs)
+    chunks = _extents(place, _piece_of(place, grid, codecs).get("chunk_shape"))
+    check_piece(place, math.prod(chunks) * dtype.itemsize, size)
     return check_matrix(place, shape, dtype, size, packed=True), dtype
+
+
+def _piece_of(place: Path, grid: dict[str, Any], codecs: object) -> dict[str, Any]:
+    """Return the settings with the chunk that is unpacked at once: of a shard, an inner one."""
+    first = codecs[0] if isinstance(codecs, list) and codecs else None
+    sharded = isinstance(first, dict) and first.get("name") == "sharding_indexed"
+    return _configuration(place, first if isinstance(first, dict) and sharded else grid)
 
 
 def _extents(place: Path, value: object) -> tuple[int, ...]:
