@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 CHUNK = 1 << 20
 
@@ -51,6 +52,38 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def read_json(path: Path, most: int) -> Any:
+    """Return what a JSON file of at most `most` bytes holds.
+
+    Raises
+    ------
+    ValueError
+        If it is longer, not UTF-8, not JSON, nested without end, or has a name twice.
+    """
+    size = path.stat().st_size
+    if size > most:
+        raise ValueError(f"{path} has {size} bytes, expected at most {most}; it is damaged")
+    try:
+        return parse_json(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged or no JSON: {error}") from error
+
+
+def parse_json(content: bytes) -> Any:
+    """Return what JSON of unknown origin holds, or raise ValueError."""
+    try:
+        return json.loads(content.decode(), object_pairs_hook=_object)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("it has a name twice")
+    return found
 
 
 @contextmanager

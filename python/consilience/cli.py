@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from consilience.cli_store import store
+from consilience.cli_store import store as store_group
 from consilience.doctor import installed
 
 ALIASES = {
@@ -63,7 +63,7 @@ def main(debug: bool) -> None:
     """Measure how far models agree about the world."""
 
 
-main.add_command(store)
+main.add_command(store_group)
 
 
 # ---- comparing ---------------------------------------------------------------------------
@@ -91,7 +91,11 @@ def score(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Score two embeddings (.npy, .safetensors or a store) of the same samples."""
+    """Score two embeddings of the same samples: stores, or files of any format that is read.
+
+    .npy, .npz, .safetensors, .pt, .parquet, .arrow, .h5, .h5ad, .csv, a Zarr folder or a saved
+    dataset; PATH::NAME says which array of a file that has several.
+    """
     chosen = _chosen_metrics(metrics, k)
     (_, X), (_, Y) = _read_all([x, y])
     options: dict[str, Any] = {"backend": backend, "device": device, "n_threads": threads}
@@ -171,33 +175,62 @@ def _write_reports(result: Any, output: Path) -> Iterable[str]:
 
 def _check_names(files: Sequence[Path]) -> None:
     """Refuse two files of one name, and fewer than two, before anything is read."""
+    from consilience.store.readers import label_of
+
     seen: dict[str, Path] = {}
     for file in files:
-        if file.stem in seen:
-            raise ValueError(
-                f"{seen[file.stem]} and {file} would both be called {file.stem!r}; rename one"
-            )
-        seen[file.stem] = file
+        label = label_of(file)
+        if label in seen:
+            raise ValueError(f"{seen[label]} and {file} would both be called {label!r}; rename one")
+        seen[label] = file
     if len(seen) < 2:
         raise ValueError(f"a comparison needs at least two files, got {len(seen)}")
 
 
 def _read_all(files: Sequence[Path]) -> list[tuple[str, Any]]:
     """Read array files, or stores, which are aligned by sample id."""
-    from consilience.store import align, open, read_array
+    from consilience import store
+    from consilience.store.readers import is_rows, label_of
 
-    folders = [file for file in files if file.is_dir()]
+    folders = [file for file in files if not is_rows(file)]
     if folders and len(folders) < len(files):
-        other = next(file for file in files if not file.is_dir())
+        other = next(file for file in files if is_rows(file))
         raise ValueError(
             f"{folders[0]} is a store with sample ids and {other} is a plain array; "
             "give either stores or arrays, as rows cannot be matched between them"
         )
     if folders:
-        _, arrays = align([open(folder) for folder in folders])
+        _, arrays = store.align([store.open(folder) for folder in folders])
     else:
-        arrays = [read_array(file) for file in files]
-    return [(file.stem, array) for file, array in zip(files, arrays, strict=True)]
+        arrays = _read_files(files)
+    return [(label_of(file), array) for file, array in zip(files, arrays, strict=True)]
+
+
+def _read_files(files: Sequence[Path]) -> list[Any]:
+    """Read array files; where two have ids, they must be the same ones in the same order."""
+    from consilience import store
+
+    arrays: list[Any] = []
+    first: tuple[Path, tuple[str, ...]] | None = None
+    for file in files:
+        with store.open_rows(file) as rows:
+            if rows.ids is not None:
+                first = first or (file, rows.ids)
+                _check_same_ids(*first, file, rows.ids)
+            arrays.append(rows.whole())
+    return arrays
+
+
+def _check_same_ids(one: Path, ids: tuple[str, ...], other: Path, found: tuple[str, ...]) -> None:
+    if ids == found:
+        return
+    pairs = zip(ids, found, strict=False)
+    row = next((r for r, (a, b) in enumerate(pairs) if a != b), min(len(ids), len(found)))
+    a, b = (repr(i[row]) if row < len(i) else "nothing" for i in (ids, found))
+    raise ValueError(
+        f"{one} and {other} have different ids from row {row} on ({a} and {b}); "
+        "make stores of them, whose rows are aligned by id: consilience store convert"
+    )
 
 
 def _chosen_metrics(text: str, k: int | None) -> list[tuple[str, dict[str, Any]]]:

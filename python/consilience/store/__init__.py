@@ -22,11 +22,13 @@ from consilience.store.arrays import read_array
 from consilience.store.copying import convert, merge
 from consilience.store.embeddings import StoredEmbeddings
 from consilience.store.opening import folders_of_set, is_store, open, open_set
+from consilience.store.readers import Rows, open_rows
 from consilience.store.verify import problems
 from consilience.store.writer import Writer, write
 
 __all__ = [
     "DroppedSamples",
+    "Rows",
     "StoredEmbeddings",
     "Writer",
     "align",
@@ -35,6 +37,7 @@ __all__ = [
     "is_store",
     "merge",
     "open",
+    "open_rows",
     "open_set",
     "problems",
     "read_array",
