@@ -91,6 +91,15 @@ def test_convert(tmp_path, rows, with_ids):
     assert run("convert", tmp_path / "x.npy", tmp_path / "s", "--model", "m").exit_code == 1
 
 
+def test_convert_takes_the_ids_of_the_file(tmp_path):
+    (tmp_path / "x.csv").write_text("id,a,b\nsecond,1.5,2\nfirst,3,4\n")
+    result = run("convert", tmp_path / "x.csv", tmp_path / "s", "--model", "m")
+    assert result.exit_code == 0, result.output
+    stored = store.open(tmp_path / "s")
+    assert stored.ids == ("second", "first")
+    assert stored.array().tolist() == [[1.5, 2], [3, 4]]
+
+
 def test_convert_takes_blocks_of_rows(tmp_path, rows, monkeypatch):
     monkeypatch.setattr("consilience.store.copying.BLOCK_BYTES", 3 * 16)
     np.save(tmp_path / "x.npy", rows)
