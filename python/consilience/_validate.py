@@ -54,6 +54,13 @@ def as_embedding(array: Any, name: str) -> Embedding:
         If it is not 2-D, is empty, holds NaN or infinity, has equal rows only, or numbers whose
         squares leave float64.
     """
+    values, dtype = as_rows(array, name)
+    _check_range(values, name)
+    return Embedding(name, values, dtype)
+
+
+def as_rows(array: Any, name: str) -> tuple[Any, str]:
+    """Return (2-D array of float32 or float64, its dtype before); entries are not looked at."""
     values, dtype = _known_array(array, name)
     if values.ndim != 2:
         raise ValueError(
@@ -61,8 +68,7 @@ def as_embedding(array: Any, name: str) -> Embedding:
         )
     if 0 in values.shape:
         raise ValueError(f"`{name}` is empty: shape {tuple(values.shape)}")
-    _check_range(values, name)
-    return Embedding(name, values, dtype)
+    return values, dtype
 
 
 def _known_array(array: Any, name: str) -> tuple[Any, str]:
@@ -191,17 +197,28 @@ def _namespace(values: Any) -> Any:
 
 
 def _check_range(values: Any, name: str) -> None:
+    check_spread(*finite_ranges(values, name), int(values.shape[0]), name)
+
+
+def finite_ranges(values: Any, name: str) -> tuple[Any, Any]:
+    """Return the largest and the smallest entry of every column; raise unless all are finite."""
     xp = _namespace(values)
     high, low = _column_ranges(values)
     # NaN and infinity pass through largest and smallest.
     if not (bool(xp.all(xp.isfinite(high))) and bool(xp.all(xp.isfinite(low)))):
         _raise_not_finite(values, name)
+    return high, low
+
+
+def check_spread(high: Any, low: Any, n_samples: int, name: str) -> None:
+    """Raise unless rows with these column ranges differ, by numbers that float64 can square."""
+    xp = _namespace(high)
     spread = float(xp.max(high / 2 - low / 2))
     if spread == 0.0:
         if bool(xp.any(high != low)):
             raise ValueError(f"`{name}` differs between rows by too little; rescale it")
         raise ValueError(
-            f"`{name}` is constant: all {values.shape[0]} rows are equal, so it can be compared "
+            f"`{name}` is constant: all {n_samples} rows are equal, so it can be compared "
             "with nothing; check how it was made"
         )
     largest = max(abs(float(xp.max(high))), abs(float(xp.min(low))))

@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from consilience.cli_store import store as store_group
+from consilience._files import sentence_of
+from consilience.cli_store import store
 from consilience.doctor import installed
 
 ALIASES = {
@@ -32,12 +33,34 @@ DEVICE = click.option(
 )
 
 
+MEMORY = click.option("--max-memory", help='For scoring, as "4GiB", mapped files included.')
+
+
 def _searching(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of how neighbours are found."""
     rows = click.option("--rows", type=int, help="Score a random sample of so many rows.")
     methods = click.Choice(["exact", "approx"])
     neighbors = click.option("--neighbors", type=methods, default="exact", show_default=True)
     return neighbors(rows(command))
+
+
+def _on_dask(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of who compares."""
+    options = (
+        click.option("--scheduler", help="Address of a Dask scheduler, as tcp://head:8786."),
+        click.option("--scheduler-file", type=FILE, help="What the Dask scheduler wrote."),
+        click.option("--local-cluster", "local", type=int, help="Start so many workers here."),
+        click.option("--memory-limit", help='Of each worker started here, as "4GiB".'),
+        click.option("--dashboard", is_flag=True, help="Of the scheduler here, on the loopback."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+# Commands that keep what they finish, and go on from there.
+RESUMED = ("embed", "study", "demo")
+INTERRUPTED = 130  # as a shell tells of an end by Ctrl-C
 
 
 class _Sentences(click.Group):
@@ -50,10 +73,14 @@ class _Sentences(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError:  # the reader of our output went away; click ends quietly
             raise
+        except KeyboardInterrupt:
+            kept = "; what is finished is kept, and the same command goes on from there"
+            click.echo(f"Interrupted{kept if ctx.invoked_subcommand in RESUMED else ''}.", err=True)
+            ctx.exit(INTERRUPTED)
         except (ValueError, TypeError, OSError, ImportError, MemoryError, ModelError) as error:
             if ctx.params.get("debug"):
                 raise
-            raise click.ClickException(" ".join(str(error).split())) from error
+            raise click.ClickException(sentence_of(error)) from error
 
 
 @click.group(cls=_Sentences, context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,7 +90,7 @@ def main(debug: bool) -> None:
     """Measure how far models agree about the world."""
 
 
-main.add_command(store_group)
+main.add_command(store)
 
 
 # ---- comparing ---------------------------------------------------------------------------
@@ -120,6 +147,7 @@ def score(
 @click.option("--backend", default="auto", show_default=True)
 @DEVICE
 @click.option("--threads", type=int, help="All cores by default.")
+@MEMORY
 def matrix(
     files: tuple[Path, ...],
     preset: str | None,
@@ -131,6 +159,7 @@ def matrix(
     backend: str,
     device: str,
     threads: int | None,
+    max_memory: str | None,
 ) -> None:
     """Compare all pairs of embeddings, with a progress bar."""
     if preset and metrics:
@@ -143,6 +172,7 @@ def matrix(
 
     how: dict[str, Any] = {"neighbors": neighbors, "rows": rows, "progress": True}
     how |= {"backend": backend, "device": device, "n_threads": threads}
+    how["max_memory"] = max_memory
     result = _compared(embeddings, chosen, preset=preset, **how)
     click.echo(f"wrote {result.save(output / 'matrix.json')}")
     for line in _write_reports(result, output):
@@ -189,7 +219,7 @@ def _check_names(files: Sequence[Path]) -> None:
 
 def _read_all(files: Sequence[Path]) -> list[tuple[str, Any]]:
     """Read array files, or stores, which are aligned by sample id."""
-    from consilience import store
+    from consilience.store import align, open
     from consilience.store.readers import is_rows, label_of
 
     folders = [file for file in files if not is_rows(file)]
@@ -200,7 +230,7 @@ def _read_all(files: Sequence[Path]) -> list[tuple[str, Any]]:
             "give either stores or arrays, as rows cannot be matched between them"
         )
     if folders:
-        _, arrays = store.align([store.open(folder) for folder in folders])
+        _, arrays = align([open(folder) for folder in folders])
     else:
         arrays = _read_files(files)
     return [(label_of(file), array) for file, array in zip(files, arrays, strict=True)]
@@ -208,12 +238,12 @@ def _read_all(files: Sequence[Path]) -> list[tuple[str, Any]]:
 
 def _read_files(files: Sequence[Path]) -> list[Any]:
     """Read array files; where two have ids, they must be the same ones in the same order."""
-    from consilience import store
+    from consilience.store import open_rows
 
     arrays: list[Any] = []
     first: tuple[Path, tuple[str, ...]] | None = None
     for file in files:
-        with store.open_rows(file) as rows:
+        with open_rows(file) as rows:
             if rows.ids is not None:
                 first = first or (file, rows.ids)
                 _check_same_ids(*first, file, rows.ids)
@@ -447,7 +477,9 @@ def embed(
 ) -> None:
     """Embed a dataset with one model and write a store; goes on after an interruption."""
     from consilience.study.embed import embed_layers_to_stores, embed_to_store
+    from consilience.study.jobs import end_with_parent
 
+    end_with_parent()
     how: dict[str, Any] = {
         "n": n,
         "seed": seed,
@@ -478,21 +510,38 @@ def study() -> None:
 @click.option("-o", "--output", type=FILE, help="Folder; by default beside the plan, by its name.")
 @click.option("--workers", type=int, default=2, show_default=True, help="Models at a time.")
 @DEVICE
+@MEMORY
 @click.option("--n", type=int, help="At most so many samples in every part.")
-def study_run(plan: Path, output: Path | None, workers: int, device: str, n: int | None) -> None:
-    """Do what PLAN (YAML or JSON) asks for and is not done yet."""
+@_on_dask
+def study_run(
+    plan: Path,
+    output: Path | None,
+    workers: int,
+    device: str,
+    max_memory: str | None,
+    n: int | None,
+    **dask: Any,
+) -> None:
+    """Do what PLAN (YAML or JSON) asks for and is not done yet.
+
+    Models embed here; who compares may be Dask's workers, which must see the folder.
+    """
+    from consilience.study.cluster import client_of
     from consilience.study.plan import read_plan
     from consilience.study.run import run_study
 
     asked = read_plan(plan)
     folder = output or plan.with_suffix("")
-    run_study(
-        asked if n is None else asked.with_n(n),
-        folder,
-        workers=workers,
-        device=device,
-        say=click.echo,
-    )
+    with client_of(**dask) as client:
+        run_study(
+            asked if n is None else asked.with_n(n),
+            folder,
+            workers=workers,
+            device=device,
+            say=click.echo,
+            client=client,
+            max_memory=max_memory,
+        )
 
 
 @study.command("add")

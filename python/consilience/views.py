@@ -134,6 +134,15 @@ def _quantile_of_blocks(X: Any, q: float) -> float:
     return float(np.array([found], unsigned).view(X.dtype)[0])
 
 
+def normalized_rows(X: Any, normalize: Normalize, name: str) -> Any:
+    """Return what looks at one row at a time, "l2" or "max", of a batch of any size."""
+    from array_api_compat import array_namespace
+
+    if normalize == "none":
+        return X
+    return _normalized_in_blocks(array_namespace(X), X, View(normalize), name, 1)
+
+
 def _each(work: Callable[[Any], None], parts: Iterable[Any], n_threads: int) -> None:
     """Do the work on all parts; what fails is the first of them that does."""
     if n_threads == 1:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-from consilience._files import sha256_of
+from consilience._files import naming, sha256_of
 from consilience.store.manifest import FileEntry
 
 
@@ -61,19 +61,22 @@ class LocalFolder:
         return self._file(name).stat().st_size
 
     def read(self, name: str, start: int, stop: int) -> bytes:
-        with self._file(name).open("rb") as file:
+        path = self._file(name)
+        with naming(path), path.open("rb") as file:
             file.seek(start)
             return file.read(stop - start)
 
     def read_into(self, name: str, start: int, target: memoryview) -> None:
         # Plain reads fail with a sentence where a mapping of a cut file would end the process.
-        descriptor = os.open(self._file(name), os.O_RDONLY)
+        path = self._file(name)
+        descriptor = os.open(path, os.O_RDONLY)
         try:
             done = 0
             while done < len(target):
-                got = os.preadv(descriptor, [target[done:]], start + done)
+                with naming(path):
+                    got = os.preadv(descriptor, [target[done:]], start + done)
                 if got == 0:
-                    raise ValueError(f"{self.path / name} ended at byte {start + done}")
+                    raise ValueError(f"{path} ended at byte {start + done}")
                 done += got
         finally:
             os.close(descriptor)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from consilience._files import write_durably
+from consilience._files import naming, write_durably
 from consilience.study.scores import Array, Scores
 
 FORMAT = "consilience.score_matrix"
@@ -122,7 +122,9 @@ def decode_scores(entry: dict[str, Any]) -> Scores:
 
 def read_body(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        with naming(path):
+            text = path.read_text(encoding="utf-8")
+        content = json.loads(text)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(
             f"{path} is not a whole JSON file ({error}): it is damaged, "

@@ -42,8 +42,8 @@ class Context:
         Total energies in eV that models predict.
     layers : mapping of (str, str) to ({layer: array}, {layer: array})
         All layers of the pairs that the plan names, rows aligned.
-    device : str
-        Where embeddings are compared.
+    device, max_memory
+        Where embeddings are compared, and in how much memory.
     """
 
     plan: PartPlan
@@ -56,6 +56,7 @@ class Context:
         default_factory=dict
     )
     device: str = "auto"
+    max_memory: int | str | None = None
 
     @property
     def real(self) -> tuple[str, ...]:
@@ -220,7 +221,14 @@ def _locality(context: Context) -> dict[str, Any]:
         raise ValueError(f"fewer than two of k = {context.plan.ks} fit {len(rows)} samples")
     arrays = {name: np.asarray(context.arrays[name])[rows] for name in context.real}
     requests = [("cknna", {"k": k}) for k in ks]
-    matrix = compare(arrays, [*requests, GLOBAL], null=None, intervals=None, device=context.device)
+    matrix = compare(
+        arrays,
+        [*requests, GLOBAL],
+        null=None,
+        intervals=None,
+        device=context.device,
+        max_memory=context.max_memory,
+    )
     by_k = dict(zip(ks, matrix.metrics, strict=False))
     found = analyses.locality(matrix, by_k).to_json()
     return {**found, "n_samples": len(rows)}
@@ -238,7 +246,14 @@ def _dimension(context: Context) -> dict[str, Any]:
     requests: list[tuple[str, dict[str, Any]]] = [("twonn", {"method": "fit"})]
     requests += [("dimension_mle", {"k": k}) for k in ks]
     matrix = compare(
-        dict(context.arrays), requests, null=None, intervals=None, device=context.device
+        dict(context.arrays),
+        requests,
+        neighbors=context.plan.neighbors,
+        rows=context.plan.rows,
+        null=None,
+        intervals=None,
+        device=context.device,
+        max_memory=context.max_memory,
     )
     types = [str(fact.get("embedding") or "") for fact in context.facts]
     return analyses.dimension(matrix, matrix.metrics, types).to_json()

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from consilience._files import check_file_name
 from consilience._validate import check_choice, check_integer
 from consilience.datasets import find_dataset
 from consilience.metrics import METRICS, PRESETS
@@ -76,8 +77,7 @@ class ModelPlan:
     def __post_init__(self) -> None:
         if bool(self.model) == bool(self.store):
             raise ValueError(f"model {self.name!r} must have either `model` or `store`")
-        if not self.name or Path(self.name).name != self.name or self.name.startswith("."):
-            raise ValueError(f"a model's name must do as a file name, got {self.name!r}")
+        check_file_name(self.name, "a model's name")
         if self.model:
             find_model(self.model)
         if self.batch_size is not None:
@@ -133,8 +133,7 @@ class PartPlan:
     locality_samples: int = 2000
 
     def __post_init__(self) -> None:
-        if not self.name or Path(self.name).name != self.name:
-            raise ValueError(f"a part's name must do as a file name, got {self.name!r}")
+        check_file_name(self.name, "a part's name")
         self._check_data()
         if self.n is not None:
             check_integer(self.n, f"n of {self.name}", 8)

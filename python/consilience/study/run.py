@@ -10,17 +10,21 @@ import datetime
 import hashlib
 import json
 import platform
+import shutil
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consilience import store
-from consilience._files import exclusive, write_durably
+from consilience._files import exclusive, remove_temporaries, write_durably
+from consilience._memory import as_bytes
 from consilience.backends import check_device
 from consilience.datasets import Samples, find_dataset, load_samples, missing
 from consilience.metrics import PRESETS
@@ -40,10 +44,30 @@ from consilience.study.plan import PartPlan, StudyPlan
 from consilience.study.result import Part, StudyResult
 from consilience.study.score_matrix import ScoreMatrix
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 PLAN = "plan.json"
+TERMS = "terms"
 WORKERS = 2
+# From here on a comparison may take minutes, which an interruption would cost.
+KEPT_SAMPLES = 50_000
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Comparing:
+    """Where embeddings are compared: on which device, by whose hands, in how much memory."""
+
+    device: str
+    client: Executor | Client | None
+    max_memory: int | None
+
+    @property
+    def device_here(self) -> str:
+        """Return the device of what this process compares itself, beside workers with GPUs."""
+        return self.device if self.client is None else "auto"
 
 
 def run_study(
@@ -54,6 +78,8 @@ def run_study(
     device: str = "auto",
     report: bool = True,
     say: Say = lambda line: None,
+    client: Executor | Client | None = None,
+    max_memory: int | str | None = None,
 ) -> StudyResult:
     """Do what a plan asks for and is not done yet, and write the report.
 
@@ -70,6 +96,11 @@ def run_study(
         Write report.html, figures and tables.
     say : callable
         Told one line at a time what happens.
+    client : concurrent.futures.Executor or dask.distributed.Client, optional
+        Who does the heavy work of comparing, as in `compare`; workers must see `folder` and the
+        embeddings under the same paths.
+    max_memory : int or str, optional
+        For comparing, as in `compare`; with a client, of each task.
 
     Returns
     -------
@@ -88,25 +119,30 @@ def run_study(
     -----
     Running a finished study again computes nothing. After an interruption, a run goes on where
     the last one was: embeddings are kept as they are made, scores and analyses part by part.
+    What scores of many samples are made of is kept in ``terms/PART`` until the part is finished.
     """
-    check_device(device)
+    if client is None:
+        check_device(device)
     folder = Path(folder)
     for part in plan.parts:
         if part.data and (sentence := missing(find_dataset(part.data.partition(":")[0]))):
             raise ValueError(sentence)
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder):
+        remove_temporaries(folder)
         _write_json(folder / PLAN, plan.to_json())
-        return _run(plan, folder, workers, device, report, say)
+        return _run(
+            plan, folder, workers, _Comparing(device, client, as_bytes(max_memory)), report, say
+        )
 
 
 def _run(
-    plan: StudyPlan, folder: Path, workers: int, device: str, report: bool, say: Say
+    plan: StudyPlan, folder: Path, workers: int, how: _Comparing, report: bool, say: Say
 ) -> StudyResult:
     started = time.perf_counter()
     outcomes = {part.name: outcomes_of(part, folder, say) for part in plan.parts}
     embed_missing(plan, folder, outcomes, workers, say)
-    parts = [_part(part, folder, outcomes[part.name], device, say) for part in plan.parts]
+    parts = [_part(part, folder, outcomes[part.name], how, say) for part in plan.parts]
     by_name = {part.name: part for part in parts}
     identity = _digest(json.dumps([plan.to_json(), [part.answers for part in parts]]))
     before = _before(folder)
@@ -126,7 +162,7 @@ def _run(
             },
         )
         result.save(folder)
-    if report and (result is not before or not (folder / "report.html").is_file()):
+    if report and (result is not before or not _shows(folder / "report.html", identity)):
         from consilience.report import write_study
 
         say(f"wrote {write_study(result, folder)}")
@@ -136,7 +172,9 @@ def _run(
 # ---- one part ----------------------------------------------------------------------------
 
 
-def _part(plan: PartPlan, folder: Path, outcomes: Sequence[Outcome], device: str, say: Say) -> Part:
+def _part(
+    plan: PartPlan, folder: Path, outcomes: Sequence[Outcome], how: _Comparing, say: Say
+) -> Part:
     """Return the part as it was written down, if it still answers the plan, else a new one."""
     done = [o for o in outcomes if o.stored is not None]
     stores = [o.stored for o in done if o.stored is not None]
@@ -155,19 +193,31 @@ def _part(plan: PartPlan, folder: Path, outcomes: Sequence[Outcome], device: str
     old = _old_part(folder, plan.name)
     if old is not None and old.answers == answers:
         return old
+    _check_whole(plan, done)
     samples, notes = _samples(plan, ids)
     notes += _lost(done, stores, len(ids))
     notes += [f"{o.plan.name} is missing: {o.reason}." for o in outcomes if o.stored is None]
     by_name = dict(zip(names, arrays, strict=True))
     say(f"comparing {len(names)} models over {len(ids)} samples of {plan.name}")
-    matrix = _compare(plan, by_name, _previous(old, answers), device)
+    terms = folder / TERMS / plan.name
+    matrix = _compare(plan, by_name, _previous(old, answers), how, terms)
     for label, reason in matrix.provenance.get("skipped", {}).items():
         notes.append(f"{label} was left out: {reason}.")
-    for label, how in matrix.provenance.get("neighbors", {}).items():
-        notes.append(f"{label}: neighbours {how}.")
+    for label, searched in matrix.provenance.get("neighbors", {}).items():
+        notes.append(f"{label}: neighbours {searched}.")
     facts = tuple(model_facts(o) for o in done)
     energies, layers = energies_of(done, ids), aligned_layers(plan, folder, names)
-    context = Context(plan, matrix, facts, by_name, samples, energies, layers, device)
+    context = Context(
+        plan,
+        matrix,
+        facts,
+        by_name,
+        samples,
+        energies,
+        layers,
+        how.device_here,
+        how.max_memory,
+    )
     analyses, left_out = analyze(context, say)
     part = Part(
         name=plan.name,
@@ -182,7 +232,13 @@ def _part(plan: PartPlan, folder: Path, outcomes: Sequence[Outcome], device: str
         answers=answers,
     )
     part.save(folder)  # at once, so that an interruption does not cost it
+    shutil.rmtree(terms, ignore_errors=True)
     return part
+
+
+def _shows(page: Path, identity: str) -> bool:
+    """Return whether a page was drawn of these answers; a run may have ended before its own was."""
+    return page.is_file() and identity in page.read_text(encoding="utf-8", errors="replace")
 
 
 def _before(folder: Path) -> StudyResult | None:
@@ -199,6 +255,19 @@ def _old_part(folder: Path, name: str) -> Part | None:
         return None
 
 
+def _check_whole(plan: PartPlan, outcomes: Sequence[Outcome]) -> None:
+    """Read every byte before anything is computed: a flipped bit would end in a score."""
+    for outcome in outcomes:
+        assert outcome.stored is not None
+        try:
+            outcome.stored.verify()
+        except ValueError as error:
+            raise ValueError(
+                f"{plan.name}/{outcome.plan.name}: {error}"
+                + ("" if outcome.plan.store else f" (remove {outcome.stored.path} to do so)")
+            ) from error
+
+
 def _previous(old: Part | None, answers: Mapping[str, Any]) -> ScoreMatrix | None:
     """Return the scores that still hold: of the same samples and unchanged embeddings."""
     if old is None or old.answers.get("samples") != answers["samples"]:
@@ -209,8 +278,16 @@ def _previous(old: Part | None, answers: Mapping[str, Any]) -> ScoreMatrix | Non
 
 
 def _compare(
-    plan: PartPlan, arrays: dict[str, NDArray[Any]], previous: ScoreMatrix | None, device: str
+    plan: PartPlan,
+    arrays: dict[str, NDArray[Any]],
+    previous: ScoreMatrix | None,
+    how: _Comparing,
+    terms: Path,
 ) -> ScoreMatrix:
+    n_samples = len(next(iter(arrays.values())))
+    kept = how.client is not None or n_samples >= KEPT_SAMPLES
+    if kept:
+        terms.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is left out is in the provenance too
         preset = None if plan.metrics else plan.preset or next(iter(PRESETS))
@@ -222,7 +299,10 @@ def _compare(
             rows=plan.rows,
             progress=True,
             previous=previous,
-            device=device,
+            device=how.device,
+            client=how.client,
+            max_memory=how.max_memory,
+            checkpoint=terms if kept else None,
         )
 
 
