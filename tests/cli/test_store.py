@@ -43,6 +43,14 @@ def test_ls_names_what_is_there_and_what_is_unfinished(stores):
     assert run("ls", stores / "a").output.splitlines()[1] == a
 
 
+def test_ls_names_what_does_not_open_beside_the_rest(stores):
+    (stores / "a" / "manifest.json").write_text("{}")
+    result = run("ls", stores)
+    assert result.exit_code == 1
+    assert "manifest.json is damaged" in result.output.splitlines()[-1]
+    assert f"{stores / 'b'}  m" in result.output
+
+
 def test_ls_of_no_store_is_one_sentence(tmp_path):
     result = run("ls", tmp_path)
     assert result.exit_code == 1
