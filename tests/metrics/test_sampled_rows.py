@@ -330,7 +330,9 @@ def test_intervals_hold_the_score_of_all_pairs(name, settings):
     Z = rng.standard_normal((400, 3)) * np.exp(0.3 * rng.standard_normal((400, 1)))
     sets = [np.hstack([Z, 0.8 * rng.standard_normal((400, d))]) for d in (3, 5)]
     settings = {"kernel": "rbf"} | settings if name in ("cka", "hsic") else settings
-    metrics = [metric_with(name, {**settings, "rows": 80, "seed": seed})[1] for seed in range(200)]
+    metrics = [
+        metric_with(name, {**settings, "rows": 80, "seed": seed})[1] for seed in range(200)
+    ]
     whole = metric_with(name, settings)[1]
     needs = [need for metric in (*metrics, whole) for need in metric.needs()]
     terms = terms_of(zip("XY", sets, strict=True), needs, [(0, 1)], nulls=False)
