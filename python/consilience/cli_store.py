@@ -20,16 +20,26 @@ def store() -> None:
 
 @store.command("ls")
 @click.argument("paths", nargs=-1, required=True)
-def list_stores(paths: tuple[str, ...]) -> None:
+@click.pass_context
+def list_stores(ctx: click.Context, paths: tuple[str, ...]) -> None:
     """List the stores at PATHS: stores, folders of stores, or their URLs."""
     from consilience.cli import table
+    from consilience.store import open
 
-    stores = [found for path in paths for found in _stores(path)]
+    stores, broken = [], []
+    for folder in [folder for path in paths for folder in _folders(path)]:
+        try:
+            stores.append((folder, open(folder)))
+        except (OSError, ValueError) as error:
+            broken.append(f"{folder} does not open: {error}")
     head = ("store", "model", "samples", "features", "dtype", "complete", "size", "created")
     click.echo(table(head, [_facts(name, stored) for name, stored in stores]))
     for name, stored in stores:
         if stored.unfinished:
             click.echo(f"{name}: {stored.unfinished}")
+    for line in broken:
+        click.echo(line)
+    ctx.exit(int(bool(broken)))
 
 
 @store.command()
@@ -82,13 +92,6 @@ def _folders(path: str) -> Iterator[str]:
     from consilience.store import folders_of_set, is_store
 
     yield from [path] if is_store(path) else folders_of_set(path).values()
-
-
-def _stores(path: str) -> Iterator[tuple[str, Any]]:
-    from consilience.store import open
-
-    for folder in _folders(path):
-        yield folder, open(folder)
 
 
 def _facts(name: str, stored: Any) -> tuple[str, ...]:

@@ -43,6 +43,14 @@ def test_ls_names_what_is_there_and_what_is_unfinished(stores):
     assert run("ls", stores / "a").output.splitlines()[1] == a
 
 
+def test_ls_names_what_does_not_open_beside_the_rest(stores):
+    (stores / "a" / "manifest.json").write_text("{}")
+    result = run("ls", stores)
+    assert result.exit_code == 1
+    assert "manifest.json is damaged" in result.output.splitlines()[-1]
+    assert f"{stores / 'b'}  m" in result.output
+
+
 def test_ls_of_no_store_is_one_sentence(tmp_path):
     result = run("ls", tmp_path)
     assert result.exit_code == 1
@@ -89,6 +97,15 @@ def test_convert(tmp_path, rows, with_ids):
     assert stored.manifest.dataset["name"] == "x.npy"
     np.testing.assert_array_equal(stored.array(), rows)
     assert run("convert", tmp_path / "x.npy", tmp_path / "s", "--model", "m").exit_code == 1
+
+
+def test_convert_takes_the_ids_of_the_file(tmp_path):
+    (tmp_path / "x.csv").write_text("id,a,b\nsecond,1.5,2\nfirst,3,4\n")
+    result = run("convert", tmp_path / "x.csv", tmp_path / "s", "--model", "m")
+    assert result.exit_code == 0, result.output
+    stored = store.open(tmp_path / "s")
+    assert stored.ids == ("second", "first")
+    assert stored.array().tolist() == [[1.5, 2], [3, 4]]
 
 
 def test_convert_takes_blocks_of_rows(tmp_path, rows, monkeypatch):

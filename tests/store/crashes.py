@@ -131,13 +131,14 @@ def steps(folder: Path, old: bool) -> tuple[int, int]:
 
 
 def kills(folder: Path, old: bool) -> tuple[int, int]:
-    """Kill writers of the same folder at random instants until one gets through, 20 times over."""
+    """Kill writers of a folder at random instants until one gets through; 20 deaths at least."""
     instants = random.Random(0)
     started = time.perf_counter()
     write(folder)
     longest = 1.2 * (time.perf_counter() - started)
     deaths = partial = 0
-    while deaths < 20:
+    while deaths < 20 or partial < 5:
+        assert deaths < 1000, f"{partial} of {deaths} deaths left some rows"
         shutil.rmtree(folder)
         if old:
             write_old(folder)

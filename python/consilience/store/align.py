@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,7 +59,7 @@ def align(
         raise ValueError("`stores` must have at least one store, got none")
     first = stores[0].ids
     # Of each sample of the first store: its row in every store, or -1.
-    places = [_places(first, store.ids) for store in stores]
+    places = _all_places(first, [store.ids for store in stores])
     common = np.all([place >= 0 for place in places], axis=0)
     if not common.any():
         raise ValueError(_nothing_common(stores))
@@ -74,11 +75,22 @@ def align(
     return ids, rows
 
 
+def _all_places(
+    wanted: tuple[str, ...], stores: Sequence[tuple[str, ...]]
+) -> list[NDArray[np.intp]]:
+    places: list[NDArray[np.intp]] = []
+    for i, ids in enumerate(stores):
+        # Models that embedded the same samples mostly did so in the same order.
+        same = next((j for j in range(i) if stores[j] == ids), None)
+        places.append(_places(wanted, ids) if same is None else places[same])
+    return places
+
+
 def _places(wanted: tuple[str, ...], ids: tuple[str, ...]) -> NDArray[np.intp]:
-    if wanted is ids or wanted == ids:
+    if wanted is ids:
         return np.arange(len(wanted))
     row_of = dict(zip(ids, range(len(ids)), strict=True))
-    return np.fromiter((row_of.get(sample, -1) for sample in wanted), np.intp, len(wanted))
+    return np.fromiter(map(row_of.get, wanted, repeat(-1)), np.intp, len(wanted))
 
 
 def _rows(

@@ -9,8 +9,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from consilience._files import sha256_of
-from consilience.store.arrays import read_array
 from consilience.store.embeddings import StoredEmbeddings
+from consilience.store.readers import open_rows
 from consilience.store.writer import write
 
 BLOCK_BYTES = 64 << 20
@@ -29,7 +29,8 @@ def convert(
     Parameters
     ----------
     source : path
-        A file with one array of embeddings, as `read_array` takes it.
+        What `open_rows` reads: a file of any format with one matrix of embeddings, or
+        ``PATH::NAME``.
     target : path
         Folder of the store.
     model : str
@@ -44,21 +45,23 @@ def convert(
     FileNotFoundError, ValueError
         If the file cannot be read, or there are not as many ids as rows.
     """
-    rows = read_array(source)
-    n_rows = rows.shape[0]
-    names = [str(row) for row in range(n_rows)] if ids is None else list(ids)
-    if len(names) != n_rows:
-        raise ValueError(f"{source} has {n_rows} rows, but there are {len(names)} ids")
-    step = max(1, BLOCK_BYTES // (rows.shape[1] * rows.dtype.itemsize))
-
-    def batches() -> Iterator[tuple[list[str], NDArray[Any]]]:
-        for start in range(0, n_rows, step):
-            stop = min(start + step, n_rows)
-            yield names[start:stop], rows[start:stop]
-
-    file = Path(source)
-    dataset = {"name": file.name} | ({"sha256": sha256_of(file)} if file.is_file() else {})
-    return write(target, batches(), model=model, dataset=dataset, overwrite=overwrite)
+    with open_rows(source) as rows:
+        n_rows, width = rows.shape
+        names = rows.ids if ids is None else ids
+        if names is None:
+            names = [str(row) for row in range(n_rows)]
+        if len(names) != n_rows:
+            raise ValueError(f"{source} has {n_rows} rows, but there are {len(names)} ids")
+        step = max(1, BLOCK_BYTES // (width * rows.dtype.itemsize))
+        starts = range(0, n_rows, step)
+        stops = [min(start + step, n_rows) for start in starts]
+        batches = (
+            (names[start:stop], rows.read(start, stop))
+            for start, stop in zip(starts, stops, strict=True)
+        )
+        digest = {"sha256": sha256_of(rows.path)} if rows.path.is_file() else {}
+        dataset = {"name": Path(source).name} | digest
+        return write(target, batches, model=model, dataset=dataset, overwrite=overwrite)
 
 
 def merge(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from consilience._files import write_durably
+from consilience._files import parse_json, write_durably
 from consilience.store._safetensors import DTYPES
 
 FORMAT = "consilience-embeddings"
@@ -115,7 +115,7 @@ def parse_manifest(content: bytes, path: Path | str) -> Manifest:
         If the manifest is damaged, of another format, or names files that cannot be.
     """
     try:
-        body = json.loads(content)
+        body = parse_json(content)
         form, version = body.pop("format"), body.pop("format_version")
         if form != FORMAT or version not in (1, FORMAT_VERSION):
             raise ValueError(f"format is {(form, version)}, expected {(FORMAT, FORMAT_VERSION)}")
@@ -126,7 +126,7 @@ def parse_manifest(content: bytes, path: Path | str) -> Manifest:
         manifest = Manifest(ids=ids, shards=shards, outputs=outputs, **body)
         _check_types(manifest)
         _check_consistent(manifest)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged ({error}); embed again") from error
     return manifest
 

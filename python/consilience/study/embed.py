@@ -89,10 +89,9 @@ def embed_to_store(
     with Writer(
         path,
         planned=samples.ids,
-        question=question,
         extra=extra,
         overwrite=overwrite,
-        **_manifest_facts(found, data, n, seed, layer, pooling),
+        **_manifest_facts(found, question),
     ) as writer:
         n_resumed = len(writer.ids)
         rest = _without(samples, writer.ids)
@@ -134,21 +133,20 @@ def embed_layers_to_stores(
     found = find_model(model)
     samples = load_samples(data, n=n, seed=seed)
     options: dict[str, Any] = {"batch_size": batch_size, "pooling": pooling, "device": device}
+    question = question_of(model, data, n=n, seed=seed, pooling=pooling)
     writers: dict[str, Writer] = {}
     with ExitStack() as stack:
         for ids, layers, _ in embed_layers(found, samples, layers="all", **options):
             for place, (name, rows) in enumerate(layers.items()):
                 if name not in writers:
-                    question = question_of(model, data, n=n, seed=seed, layer=name, pooling=pooling)
                     made = Writer(
                         Path(folder) / f"{place:03d}-{name.replace('/', '-')}",
                         planned=len(samples),
-                        question=question,
                         extra={**found.facts(), "layer": name},
                         shard_bytes=LAYERS_BYTES // len(layers),
                         overwrite=overwrite,
                         resume=False,
-                        **_manifest_facts(found, data, n, seed, name, pooling),
+                        **_manifest_facts(found, {**question, "layer": name}),
                     )
                     writers[name] = stack.enter_context(made)
                 writers[name].append(ids, rows)
@@ -206,15 +204,11 @@ def question_of(
     }
 
 
-def _manifest_facts(
-    found: Model, data: str, n: int | None, seed: int, layer: str | None, pooling: str | None
-) -> dict[str, Any]:
+def _manifest_facts(found: Model, question: dict[str, Any]) -> dict[str, Any]:
+    names = ("model", "dataset", "weights", "layer", "pooling")
     return {
-        "model": found.name,
-        "dataset": dataset_facts(data, n, seed),
-        "weights": _weights(found),
-        "layer": layer,
-        "pooling": pooling or found.pooling,
+        **{name: question[name] for name in names},
+        "question": question,
         "versions": {"consilience": _own_version(), **versions(found)},
     }
 
