@@ -162,7 +162,7 @@ def _part(plan: PartPlan, folder: Path, outcomes: Sequence[Outcome], device: str
     for label, reason in matrix.provenance.get("skipped", {}).items():
         notes.append(f"{label} was left out: {reason}.")
     for label, how in matrix.provenance.get("neighbors", {}).items():
-        notes.append(f"{label}: neighbours {how}.")
+        notes.append(f"{label} is {how}.")
     facts = tuple(model_facts(o) for o in done)
     energies, layers = energies_of(done, ids), aligned_layers(plan, folder, names)
     context = Context(plan, matrix, facts, by_name, samples, energies, layers, device)
