@@ -41,7 +41,9 @@ def check(X, channel, rows, table):
     squares[~np.isfinite(squares)] = 0.0
     A = np.sqrt(squares) if channel.function == "distance" else np.exp(-channel.gamma * squares)
     own, of_references = A[: len(some)], A[len(some) :]
-    u = of_references.mean(axis=0)
+    references = reference_rows(len(X))
+    of_references[np.arange(len(references)), references] = np.nan
+    u = np.nanmean(of_references, axis=0)
     u -= 0.5 * u[reference_rows(len(X))].mean()
     a = own - u[rows[some]][:, None] - u
     a[np.arange(len(some)), rows[some]] = 0.0

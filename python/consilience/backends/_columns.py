@@ -68,18 +68,19 @@ def ranks_in_parts(
     """
     n = len(X)
     per_row = 1 + sum(graph.k for graph in sources)
-    stripe = max(1, most // 2 // per_row)
     if per_row > most - LEAST_SAMPLES:
-        raise MemoryError(f"the lists of a row name {per_row} samples, of which {most} fit")
+        raise MemoryError(
+            f"rank_counts: the lists of one row name {per_row} samples, and {most} fit at a time; "
+            "raise `max_memory` or take fewer neighbours"
+        )
+    stripe = max(1, most // 2 // per_row)
     parts = []
     for first in range(0, len(rows), stripe):
         own = rows[first : first + stripe]
         lists = [graph.indices[first : first + stripe] for graph in sources]
         listed = np.unique(np.concatenate([own, *(ends.ravel() for ends in lists)]))
 
-        def counted(
-            part: Indices, own: Indices = own, lists: Sequence[Indices] = lists
-        ) -> Floats:
+        def counted(part: Indices, own: Indices = own, lists: Sequence[Indices] = lists) -> Floats:
             here = np.searchsorted(part, own)
             graphs = [
                 Graph(np.searchsorted(part, ends), np.zeros(ends.shape), rows=here, n_all=len(part))

@@ -13,13 +13,13 @@ import numpy as np
 
 from consilience import _core
 from consilience.backends._blas import one_blas_thread
+from consilience.backends._coarse import FEWEST_JUDGED, coarse_step
 from consilience.backends._columns import (
     LEAST_SAMPLES,
     knn_in_parts,
     most_fitting,
     ranks_in_parts,
 )
-from consilience.backends._coarse import FEWEST_JUDGED, coarse_step
 from consilience.backends._recall import certified, sampled_rows
 from consilience.backends._screening import most_axes, pruning_axes, rest_axes, words_tell
 from consilience.backends.base import (
@@ -105,7 +105,8 @@ class NativeBackend:
 
             def needed(n_samples: int) -> int:
                 axes = most_axes(n_samples, n_features)
-                searched = _core.knn_exact_bytes(n_samples, n_features, axes, 1, k)
+                asking = n_samples if rows is None else min(len(rows), n_samples // 2)
+                searched = _core.knn_exact_bytes(n_samples, n_features, axes, asking, k)
                 return int(searched + copied * n_samples)
 
             most = most_fitting(len(X), needed, self.max_memory, 4 * k + LEAST_SAMPLES)

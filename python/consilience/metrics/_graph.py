@@ -32,9 +32,7 @@ class SearchSettings(RowSettings):
     def __post_init__(self) -> None:
         check_choice(self.neighbors, "neighbors", METHODS)
         if self.neighbors == "approx" and self.why_exact is not None:
-            raise ValueError(
-                f'{type(self).__name__} takes no neighbors="approx": {self.why_exact}'
-            )
+            raise ValueError(f'{type(self).__name__} takes no neighbors="approx": {self.why_exact}')
         super().__post_init__()
         if self.rows is not None and self.neighbors == "approx":
             raise ValueError('`rows` have exact neighbours: leave `rows` or neighbors="approx" out')

@@ -46,9 +46,7 @@ class KernelSettings(RowSettings):
         view = View(self.normalize)
         if self.kernel == "linear":
             return MomentNeed(view)
-        return PairNeed(
-            view, "rbf", self.bandwidth, self.bandwidth_factor, self.rows, self.seed
-        )
+        return PairNeed(view, "rbf", self.bandwidth, self.bandwidth_factor, self.rows, self.seed)
 
     def needs(self) -> tuple[MomentNeed | PairNeed, ...]:
         """Return the terms the formula reads."""

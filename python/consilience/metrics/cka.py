@@ -126,7 +126,8 @@ def cka(
     Notes
     -----
     Linear: O(n_samples · n_features²) time and O(n_features²) memory, no n × n matrix.
-    RBF: O(n_samples² · n_features) time in tiles, O(rows · n_samples · n_features) with `rows`. Linear, biased CKA is the RV coefficient.
+    RBF: O(n_samples² · n_features) time in tiles, O(rows · n_samples · n_features) with `rows`.
+    Linear, biased CKA is the RV coefficient.
 
     References
     ----------
@@ -139,7 +140,5 @@ def cka(
     >>> round(cs.cka(X, 2 * X[:, ::-1] + 5), 6)
     1.0
     """
-    settings = Cka(
-        kernel, bandwidth, bandwidth_factor, normalize, debiased, rows=rows, seed=seed
-    )
+    settings = Cka(kernel, bandwidth, bandwidth_factor, normalize, debiased, rows=rows, seed=seed)
     return float(score(settings, X, Y, backend=backend, device=device, n_threads=n_threads).value)

@@ -133,7 +133,5 @@ def hsic(
     >>> round(cs.hsic(X, X, unbiased=False), 6)
     177.777778
     """
-    settings = Hsic(
-        kernel, bandwidth, bandwidth_factor, normalize, unbiased, rows=rows, seed=seed
-    )
+    settings = Hsic(kernel, bandwidth, bandwidth_factor, normalize, unbiased, rows=rows, seed=seed)
     return float(score(settings, X, Y, backend=backend, device=device, n_threads=n_threads).value)

@@ -289,7 +289,7 @@ def _search_as(metric: Any, wanted: list[dict[str, Any]]) -> tuple[Any, str]:
     if not isinstance(metric, RowSettings):
         return metric, "it reads all pairs of samples"
     searched = isinstance(metric, SearchSettings)
-    if metric.rows is not None or (searched and metric.neighbors == "approx"):
+    if metric.rows is not None or getattr(metric, "neighbors", "exact") == "approx":
         return metric, ""
     reasons = []
     for search in wanted:

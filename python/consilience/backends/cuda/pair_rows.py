@@ -42,17 +42,13 @@ def pair_rows(
     places = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     return RowTable.joined(
         [
-            RowTable(
-                len(channels[0].X), *sweep.sums(rows[first : first + height]), places, at_zero
-            )
+            RowTable(len(channels[0].X), *sweep.sums(rows[first : first + height]), places, at_zero)
             for first in range(0, len(rows), height)
         ]
     )
 
 
-def needed_bytes(
-    channels: Sequence[Channel], pairs: Sequence[tuple[int, int]]
-) -> tuple[int, int]:
+def needed_bytes(channels: Sequence[Channel], pairs: Sequence[tuple[int, int]]) -> tuple[int, int]:
     """Return the bytes of what is made of all samples, and of a stripe of one row."""
     n, n_channels = len(channels[0].X), len(channels)
     sets = {id(channel.X): channel.X for channel in channels}
@@ -127,7 +123,7 @@ class _Sweep:
         return made
 
     def _find_offsets(self) -> Buffer:
-        """Write each sample's mean over the references, less half of their own."""
+        """Write each sample's mean over the other references, less half of their own."""
         device, n = self._device, len(self._channels[0].X)
         chosen = reference_rows(n)
         references = device.from_host(chosen)
