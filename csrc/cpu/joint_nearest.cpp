@@ -70,9 +70,8 @@ class Search {
       } else {
         panels_.push_back(packed(centered_set, run));
         if (some()) {
-          row_panels_.push_back(packed(n_rows(), set.n_features, run, [&](index_t r) {
-            return centered_set.row(chosen[r]);
-          }));
+          row_panels_.push_back(packed(n_rows(), set.n_features, run,
+                                       [&](index_t r) { return centered_set.row(chosen[r]); }));
         }
       }
       const double rounding = words ? words_.back().rounding() : 0.0;
@@ -140,8 +139,8 @@ class Search {
   void look(const TileRange& t, bool both, float* products) {
     const std::vector<Panels>& row_panels = some() ? row_panels_ : panels_;
     for (std::size_t s = 0; s < panels_.size(); ++s) {
-      kernel_.multiply(row_panels[s].row(t.row_start), panels_[s].row(t.col_start), panels_[s].depth(),
-                       false, products + s * area_, kernel_.cols);
+      kernel_.multiply(row_panels[s].row(t.row_start), panels_[s].row(t.col_start),
+                       panels_[s].depth(), false, products + s * area_, kernel_.cols);
     }
     for (std::size_t s = 0; s < words_.size(); ++s) {
       const WordPanels &rows = some() ? row_words_[s] : words_[s], &of = words_[s];
@@ -190,7 +189,7 @@ class Search {
   std::vector<Selection> selections_;
   std::vector<Panels> panels_, row_panels_;
   std::vector<WordPanels> words_, row_words_;  // in place of those
-  std::vector<float> lower_;       // (n_pairs, padded_), of the joint spaces
+  std::vector<float> lower_;                   // (n_pairs, padded_), of the joint spaces
   TwoNearest lists_;
 };
 

@@ -30,7 +30,7 @@ constexpr index_t kChunkEntries = index_t{1} << 24;
 template <class Real>
 constexpr index_t kBlockRows = sizeof(Real) == 4 ? 24 : 96;  // the latter for BLAS
 template <class Real>
-constexpr index_t kArea = kBlockRows<Real>* kBlockCols;
+constexpr index_t kArea = kBlockRows<Real> * kBlockCols;
 // Beyond, squares leave the range of the tiles.
 template <class Real>
 constexpr double kMostNorm2 = sizeof(Real) == 4 ? 0x1p120 : 0x1p1000;
@@ -323,7 +323,7 @@ class Sweep {
     });
   }
 
-  // means[j] = the mean over the references of f_c(r, j), less half their own mean.
+  // means[j] = the mean of f_c(r, j) over the other references, less half their own mean.
   void add_means(const Set<Real>& set, const Side<Real>& columns, index_t first, index_t count,
                  index_t c, Real* room, Real* means) {
     const index_t n_references = request_.n_references;
@@ -339,8 +339,13 @@ class Sweep {
       std::fill_n(of_rows, values.n_rows, 0.0);
       add_sums(values, of_rows, sums);
     }
+    const index_t* last = request_.references + n_references;
+    const double own = channels_[c].function == PairFunction::rbf ? 1.0 : 0.0;
     for (index_t j = 0; j < count; ++j) {
-      means[j] = static_cast<Real>(sums[j] / static_cast<double>(n_references) - half_means_[c]);
+      const bool among = std::binary_search(request_.references, last, columns.sample(first + j));
+      const double sum = among ? sums[j] - own : sums[j];
+      const auto others = static_cast<double>(among ? n_references - 1 : n_references);
+      means[j] = static_cast<Real>(sum / others - half_means_[c]);
     }
   }
 
@@ -393,7 +398,7 @@ class Sweep {
 
 PairRowsTerms pair_rows(const std::vector<Channel>& channels, const PairRowsRequest& request,
                         const Run& run) {
-  assert(!channels.empty() && request.n_rows > 0 && request.n_references > 0);
+  assert(!channels.empty() && request.n_rows > 0 && request.n_references > 1);
   return request.double_tiles ? Sweep<double>(channels, request, run)()
                               : Sweep<float>(channels, request, run)();
 }

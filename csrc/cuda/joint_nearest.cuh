@@ -70,9 +70,9 @@ extern "C" __global__ void __launch_bounds__(256, 2)
   }
 }
 
-// distances[p, r, :] = the distances of sample queries[r], or first + r, to those found for pair p, ascending, from
-// differences. A pair is (set, set, place in `found`), a set (address, features, is_double).
-// A warp per row and pair.
+// distances[p, r, :] = the distances of sample queries[r], or first + r, to those found for pair p,
+// ascending, from differences. A pair is (set, set, place in `found`), a set (address, features,
+// is_double). A warp per row and pair.
 extern "C" __global__ void __launch_bounds__(256)
     joint_distances(const index_t* sets, const index_t* pairs, const int* found,
                     const index_t* queries, index_t first, index_t n_rows, double* distances) {

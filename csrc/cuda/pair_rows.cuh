@@ -5,7 +5,7 @@
 
 #include "pair_terms.cuh"
 
-// means[j] = the mean over some rows r of g(|x_r - x_j|); products[j, s] = -2 x_j.x_r, r the s-th.
+// means[j] = the mean over some rows r, but j itself, of g(|x_r - x_j|); products[j, s] = -2 x_j.x_r, r the s-th.
 // A warp per j.
 extern "C" __global__ void __launch_bounds__(256)
     reference_means(const double* products, const void* X, index_t n, index_t d, index_t is_double,
@@ -15,16 +15,18 @@ extern "C" __global__ void __launch_bounds__(256)
   if (j >= n) return;  // with its whole warp
   const SquaresRow row = {X, d, is_double, norms, j};
   double sum = 0.0;
+  int count = 0;
   for (index_t first = 0; first < n_references; first += kWarp) {
     const index_t s = first + lane_index();
-    const bool active = s < n_references;
-    const index_t r = active ? references[s] : j;
+    const index_t r = s < n_references ? references[s] : j;
+    const bool active = r != j;
     const double product = active ? products[j * n_references + s] : 0.0;
     const double square = completed_square(row, r, product, active);
     if (active) sum += pair_function(function, gamma, square);
+    count += __popc(__ballot_sync(kAllLanes, active));
   }
   sum = warp_sum(sum);
-  if (lane_index() == 0) means[j] = sum / static_cast<double>(n_references);
+  if (lane_index() == 0) means[j] = sum / static_cast<double>(count);
 }
 
 // values[r, j] = g(|x_i - x_j|) - u_i - u_j, i = queries[r], and 0 for j = i.

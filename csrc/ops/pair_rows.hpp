@@ -12,8 +12,8 @@ namespace consilience {
 // What pair_terms sums over all pairs, of some rows alone and kept apart. For channels f_c over the
 // same n samples and rows S among them, with
 //   a_c(i, j) = f_c(i, j) - u_c(i) - u_c(j),
-//   u_c(j) = mean_r f_c(r, j) - half the mean over pairs of f_c(r, r'),  r, r' in `references`,
-// which f_c(i, i) is part of:
+//   u_c(j) = v_c(j) - half the mean of v_c(r),   v_c(j) = the mean of f_c(r, j) over r != j,
+// r in `references` (ascending, two at least):
 //   row_sums[c, s] = sum_{j != i} a_c(i, j)                    (C, m), i the s-th of the rows
 //   products[p, s] = sum_{j != i} a_c(i, j) a_e(i, j)          (P, m), (c, e) the p-th of the pairs
 // and u_c(i). What is estimated from such sums depends on u, so that its definition is exact.

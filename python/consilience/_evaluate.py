@@ -218,12 +218,12 @@ class Terms:
                 )
         for some in self._sweeps():
             channels = self._channels(some)
-            m, need = channels[0]
+            first, pairs = channels[0]
             count = float(self.n_samples) * (some[0] if some else self.n_samples)
             yield Step(
                 "pairs of samples",
                 2 * count * sum(self.dims(m) for m, _ in channels),
-                partial(self.row_sums if some else self.pair_sums, m, m, need),
+                partial(self.row_sums if some else self.pair_sums, first, first, pairs),
             )
         for need in self.needs:
             if isinstance(need, JointNeed):

@@ -122,8 +122,9 @@ class Relabelled:
 
     def row_sums(self, a: int, b: int, need: PairNeed) -> RowSums:
         """Return those of the same rows, kept apart."""
-        pairs = [(0, 0), (0, 1), (1, 1)]
-        return self.ops.pair_rows(self._channels(a, b, need), pairs, self.rows(need)).pair(0, 1)
+        rows, pairs = self.rows(need), [(0, 0), (0, 1), (1, 1)]
+        assert rows is not None
+        return self.ops.pair_rows(self._channels(a, b, need), pairs, rows).pair(0, 1)
 
     def _channels(self, a: int, b: int, need: PairNeed) -> list[Channel]:
         return [

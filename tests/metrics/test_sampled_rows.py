@@ -330,9 +330,7 @@ def test_intervals_hold_the_score_of_all_pairs(name, settings):
     Z = rng.standard_normal((400, 3)) * np.exp(0.3 * rng.standard_normal((400, 1)))
     sets = [np.hstack([Z, 0.8 * rng.standard_normal((400, d))]) for d in (3, 5)]
     settings = {"kernel": "rbf"} | settings if name in ("cka", "hsic") else settings
-    metrics = [
-        metric_with(name, {**settings, "rows": 80, "seed": seed})[1] for seed in range(200)
-    ]
+    metrics = [metric_with(name, {**settings, "rows": 80, "seed": seed})[1] for seed in range(200)]
     whole = metric_with(name, settings)[1]
     needs = [need for metric in (*metrics, whole) for need in metric.needs()]
     terms = terms_of(zip("XY", sets, strict=True), needs, [(0, 1)], nulls=False)
@@ -395,10 +393,10 @@ def test_rows_of_what_reads_no_pairs_are_refused(name, settings, message):
         metric_with(name, {**settings, "rows": 10})
 
 
-def test_rows_that_say_too_little_say_so():
-    # One sample apart and all others in one place: most rows see next to nothing.
-    X = np.zeros((50, 2))
-    X[7] = 1.0
-    with pytest.raises(ValueError, match=r"`X`: .* take more `rows`, or all"):
-        for seed in range(20):
-            cs.distance_correlation(X, X + 1.0, rows=5, seed=seed, unbiased=True)
+@pytest.mark.parametrize(
+    ("name", "settings"), [("rsa", {}), *(case for case in PAIRS.items() if case[0] != "hsic")]
+)
+def test_pairs_that_are_all_alike_leave_nothing(name, settings):
+    X, Y = np.eye(100), np.random.default_rng(0).standard_normal((100, 3))
+    with pytest.raises(ValueError, match=r"`Y`: 9 rows see .* take more `rows`, or all"):
+        METRICS[name].function(Y, X, rows=9, **settings)

@@ -22,7 +22,9 @@ def dense(channel, rows):
 
 def about(channel, rows, references, dense=dense):
     """The same about the offsets of all samples, 0 of a row with itself; and those offsets."""
-    u = dense(channel, references).mean(axis=0)
+    of_references = dense(channel, references)
+    of_references[np.arange(len(references)), references] = np.nan
+    u = np.nanmean(of_references, axis=0)
     u = u - 0.5 * u[references].mean()
     A = dense(channel, rows) - u[rows][:, None] - u[None, :]
     A[np.arange(len(rows)), rows] = 0.0
@@ -248,8 +250,9 @@ def test_read_only_rows(ops, sets):
         ({"rows": np.array([3, 1])}, "ascending"),
         ({"rows": np.array([4])}, "outside"),
         ({"rows": np.array([], dtype=np.int64)}, "non-empty"),
-        ({"references": np.array([4])}, "references"),
-        ({"references": np.array([], dtype=np.int64)}, "references"),
+        ({"references": np.array([0, 4])}, "outside"),
+        ({"references": np.array([1, 0])}, "ascending"),
+        ({"references": np.array([0])}, "two at least"),
         ({"pairs": [(0, 1)]}, "names no channel"),
         ({"functions": ["cubed"]}, "function"),
         ({"gammas": []}, "one function and gamma"),

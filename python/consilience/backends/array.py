@@ -159,15 +159,19 @@ class ArrayBackend:
         return RowTable(n_samples, sums, products, offsets[:, rows], places, at_zero)
 
     def _about(self, channel: Channel, X: Any, references: Indices) -> Floats:
-        """Return each sample's mean over the references, less half of their own."""
+        """Return each sample's mean over the other references, less half of their own."""
         xp = array_namespace(X)
         others = xp.take(X, xp.asarray(references, device=device(X)), axis=0)
         means = []
         n_rows = max(1, self.entries // (len(references) * X.shape[1]))
         for first in range(0, X.shape[0], n_rows):
             squares = _squares_between(xp, X[first : first + n_rows, :], others)
-            means.append(to_host(xp.mean(_channel_values(xp, channel, squares), axis=1)))
+            means.append(to_host(xp.sum(_channel_values(xp, channel, squares), axis=1)))
         found: Floats = np.concatenate(means)
+        counts = np.full(len(found), float(len(references)))
+        counts[references] -= 1.0
+        found[references] -= channel.at_zero
+        found /= counts
         return found - 0.5 * float(found[references].mean())
 
     def joint_nearest(

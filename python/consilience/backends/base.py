@@ -101,7 +101,7 @@ class RowTable(Saved):
         places = {pair: p for p, pair in enumerate(map(tuple, self.pairs.tolist()))}
 
         def products(x: int, y: int) -> Floats:
-            return self.products[places[(x, y) if (x, y) in places else (y, x)]]
+            return np.asarray(self.products[places[(x, y) if (x, y) in places else (y, x)]])
 
         return RowSums(
             self.n_samples,

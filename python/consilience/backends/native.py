@@ -16,8 +16,14 @@ from consilience._mapped import is_mapped, read_ahead
 from consilience._memory import DEFAULT_MEMORY
 from consilience.backends._blas import one_blas_thread
 from consilience.backends._coarse import FEWEST_JUDGED, coarse_step
+from consilience.backends._columns import (
+    LEAST_SAMPLES,
+    knn_in_parts,
+    most_fitting,
+    ranks_in_parts,
+)
 from consilience.backends._recall import certified, sampled_rows
-from consilience.backends._screening import pruning_axes, rest_axes, words_tell
+from consilience.backends._screening import most_axes, pruning_axes, rest_axes, words_tell
 from consilience.backends.base import (
     Channel,
     PairTable,
@@ -94,6 +100,31 @@ class NativeBackend:
         return replace(self, n_threads=n_threads)
 
     def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
+        try:
+            return self._knn_exact(X, k=k, distance=distance, rows=rows)
+        except MemoryError:
+            n_features = X.shape[1]
+            copied = X.itemsize * n_features
+
+            def needed(n_samples: int) -> int:
+                axes = most_axes(n_samples, n_features)
+                asking = n_samples if rows is None else min(len(rows), n_samples // 2)
+                searched = _core.knn_exact_bytes(n_samples, n_features, axes, asking, k)
+                return int(searched + copied * n_samples)
+
+            most = most_fitting(len(X), needed, self.max_memory, 4 * k + LEAST_SAMPLES)
+            if most == 0:
+                raise
+        part = replace(self, max_memory=self.max_memory - copied * most)
+        return knn_in_parts(
+            X,
+            lambda some, own: part._knn_exact(some, k=k, distance=distance, rows=own),
+            k=k,
+            rows=rows,
+            most=most,
+        )
+
+    def _knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None) -> Graph:
         n_rows = len(X) if rows is None else len(rows)
         if n_rows < PRUNED_ROWS:
             return self._screened(None, X, words=False, k=k, distance=distance, rows=rows)
@@ -346,9 +377,24 @@ class NativeBackend:
         rows: Indices | None = None,
         sample: Indices | None = None,
     ) -> RankTerms:
-        self._check_memory(
-            "rank_counts", _core.rank_counts_bytes(len(X), X.shape[1], self.n_threads)
-        )
+        def needed(n_samples: int) -> int:
+            return _core.rank_counts_bytes(n_samples, X.shape[1], self.n_threads)
+
+        if rows is not None and sample is None and needed(len(X)) > self.max_memory:
+            copied = X.itemsize * X.shape[1]
+            most = most_fitting(
+                len(X), lambda n: needed(n) + copied * n, self.max_memory, 2 * LEAST_SAMPLES
+            )
+            if most > 0:
+                part = replace(self, max_memory=self.max_memory - copied * most)
+                return ranks_in_parts(
+                    X,
+                    lambda some, graphs, own: part.rank_counts(some, graphs, ks, rows=own),
+                    sources,
+                    rows=rows,
+                    most=most,
+                )
+        self._check_memory("rank_counts", needed(len(X)))
         with one_blas_thread:
             return RankTerms(
                 *_core.rank_counts(

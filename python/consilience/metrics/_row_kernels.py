@@ -68,11 +68,15 @@ _ROWS: dict[Centering, Callable[[int, Floats, _Side, _Side], Floats]] = {
 
 @dataclass(frozen=True, eq=False)
 class RowProducts:
-    """What each row says of ⟨A, B⟩, ⟨A, A⟩ and ⟨B, B⟩ over all pairs; (n_rows,) each."""
+    """What each row says of ⟨A, B⟩, ⟨A, A⟩ and ⟨B, B⟩ over all pairs; (n_rows,) each.
+
+    least : of the own products, below which they are rounding
+    """
 
     ab: Floats
     aa: Floats
     bb: Floats
+    least: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
     def of(cls, sums: RowSums, centering: Centering) -> RowProducts:
@@ -80,7 +84,12 @@ class RowProducts:
         a = _Side(sums.rows_a, sums.offsets_a, sums.at_zero - 2.0 * sums.offsets_a)
         b = _Side(sums.rows_b, sums.offsets_b, sums.at_zero - 2.0 * sums.offsets_b)
         rows, n = _ROWS[centering], sums.n_samples
-        return cls(rows(n, sums.ab, a, b), rows(n, sums.aa, a, a), rows(n, sums.bb, b, b))
+        least = (0.0, 0.0)
+        if centering != "double":  # which leaves the diagonal where all pairs are alike
+            of_whole = 1e-12 / (n * (n - 3.0) if centering == "u" else 1.0)
+            whole_a, whole_b = (_double_rows(n, x, s, s) for x, s in ((sums.aa, a), (sums.bb, b)))
+            least = of_whole * float(whole_a.mean()), of_whole * float(whole_b.mean())
+        return cls(rows(n, sums.ab, a, b), rows(n, sums.aa, a, a), rows(n, sums.bb, b, b), least)
 
     @property
     def means(self) -> tuple[float, float, float]:
@@ -88,13 +97,12 @@ class RowProducts:
         return float(self.ab.mean()), float(self.aa.mean()), float(self.bb.mean())
 
     def require_positive(self, names: tuple[str, str]) -> None:
-        """Raise unless both own products are."""
-        for name, own in zip(names, self.means[1:], strict=True):
-            if not own > 0.0:
+        """Raise unless both own products are more than rounding."""
+        for name, own, least in zip(names, self.means[1:], self.least, strict=True):
+            if not own > max(least, 0.0):
                 raise ValueError(
-                    f"`{name}`: what is left of its pairs of samples after centring is estimated "
-                    f"at {own:.3g} from {len(self.ab)} rows, and a score needs more than 0; take "
-                    "more `rows`, or all"
+                    f"`{name}`: {len(self.ab)} rows see nothing of its pairs of samples after "
+                    "centring, so no score is defined; take more `rows`, or all"
                 )
 
     @property

@@ -126,7 +126,8 @@ def cka(
     Notes
     -----
     Linear: O(n_samples · n_features²) time and O(n_features²) memory, no n × n matrix.
-    RBF: O(n_samples² · n_features) time in tiles, O(rows · n_samples · n_features) with `rows`. Linear, biased CKA is the RV coefficient.
+    RBF: O(n_samples² · n_features) time in tiles, O(rows · n_samples · n_features) with `rows`.
+    Linear, biased CKA is the RV coefficient.
 
     References
     ----------

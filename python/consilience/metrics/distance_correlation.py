@@ -187,7 +187,8 @@ def distance_correlation(
     Notes
     -----
     O(n_samples² · n_features) time in tiles, O(rows · n_samples · n_features) with `rows`; three
-    sums per pair of models are kept. Float64 up to 2,048 samples, then float32 tiles under float64 sums.
+    sums per pair of models are kept. Float64 up to 2,048 samples, then float32 tiles under float64
+    sums.
 
     References
     ----------

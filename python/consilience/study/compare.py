@@ -101,13 +101,14 @@ def compare(
         metrics that allow it and say nothing of their own; a warning names the others. Few samples
         are searched exactly all the same, and have no recall.
     rows : int, optional
-        Exact neighbours and ranks of a seeded sample of so many rows alone, the same for all
-        models, among all samples. A mean over rows is then without bias that of all rows, a
-        function of such means nearly so. ``details["rows_std_error"]`` is the error that this
-        adds, so of the score as an estimate of the score over all rows; the standard errors
+        Exact neighbours, ranks and sums over pairs of a seeded sample of so many rows alone, the
+        same for all models, among all samples. A mean over rows is then without bias that of all
+        rows, a function of such means nearly so. ``details["rows_std_error"]`` is the error that
+        this adds, so of the score as an estimate of the score over all rows; the standard errors
         include it. For the metrics that allow it, which are then not searched by "approx" too; all
-        rows are taken where there are no more than `rows`. No p-values, as a relabelled sample may
-        be one without neighbours; but `information_imbalance` takes null="permutation".
+        rows are taken where there are no more than `rows`. No p-values by default: a relabelled
+        sample may be one without neighbours. Metrics that read ranks, pairs of samples or joint
+        neighbours take null="permutation", a sweep of the rows each.
     null : "auto", "closed", "permutation" or None
         Where p-values and calibrated scores come from. "auto": from `permutations` relabellings
         where one costs O(n_samples · k), as for all neighbour graphs; else from the closed-form
@@ -357,7 +358,7 @@ def _search_as(metric: Any, wanted: list[dict[str, Any]]) -> tuple[Any, str]:
     if not isinstance(metric, RowSettings):
         return metric, "it reads all pairs of samples"
     searched = isinstance(metric, SearchSettings)
-    if metric.rows is not None or (searched and metric.neighbors == "approx"):
+    if metric.rows is not None or getattr(metric, "neighbors", "exact") == "approx":
         return metric, ""
     reasons = []
     for search in wanted:

@@ -204,7 +204,7 @@ def _part(
     for label, reason in matrix.provenance.get("skipped", {}).items():
         notes.append(f"{label} was left out: {reason}.")
     for label, searched in matrix.provenance.get("neighbors", {}).items():
-        notes.append(f"{label}: neighbours {searched}.")
+        notes.append(f"{label} is {searched}.")
     facts = tuple(model_facts(o) for o in done)
     energies, layers = energies_of(done, ids), aligned_layers(plan, folder, names)
     context = Context(

@@ -123,7 +123,7 @@ class _Sweep:
         return made
 
     def _find_offsets(self) -> Buffer:
-        """Write each sample's mean over the references, less half of their own."""
+        """Write each sample's mean over the other references, less half of their own."""
         device, n = self._device, len(self._channels[0].X)
         chosen = reference_rows(n)
         references = device.from_host(chosen)
