@@ -29,6 +29,7 @@ SUITES = {
     "peers": "peers/bench_peers.py",
     "scaling": "bench_scaling.py",
     "memory": "bench_memory.py",
+    "dask": "bench_scaling_out.py",
 }
 PACKAGES = (
     "consilience",
@@ -43,6 +44,7 @@ PACKAGES = (
     "dcor",
     "hyppo",
     "scikit-dimension",
+    "distributed",
     "pytest-benchmark",
 )
 # What a bench says of itself for this file; everything else it says is kept as it is.

@@ -214,6 +214,23 @@ def test_a_worker_killed_in_the_middle_costs_its_tasks_alone(client, large, tmp_
     assert_array_equal(found.distances, expected.distances)
 
 
+def test_an_interrupt_leaves_what_is_finished(client, large, tmp_path):
+    killer = when(
+        lambda: finished(tmp_path / "kept") >= 5, lambda: os.kill(os.getpid(), signal.SIGINT)
+    )
+    with (
+        pytest.raises(KeyboardInterrupt),
+        StripedBackend(native(), client, tmp_path / "kept", stripe_rows=150) as ops,
+    ):
+        ops.knn_exact(large, k=5, distance="l2")
+    killer.join()
+    with StripedBackend(native(), None, tmp_path / "kept", stripe_rows=150) as ops:
+        found = ops.knn_exact(large, k=5, distance="l2")  # here, what workers began
+    assert 5 <= ops.journal.reused < 80
+    assert ops.journal.reused + ops.journal.computed == 80
+    assert_array_equal(found.indices, native().knn_exact(large, k=5, distance="l2").indices)
+
+
 def test_a_worker_that_cannot_read_the_store_says_so(client, stores, monkeypatch, tmp_path):
     from consilience.backends.striped._arrays import SharedArrays
 
@@ -222,7 +239,7 @@ def test_a_worker_that_cannot_read_the_store_says_so(client, stores, monkeypatch
     def elsewhere(self, array):
         """Return what a worker with another mount would be told."""
         found = there(self, array)
-        for part in found["mapped"]["parts"]:
+        for part in found.get("mapped", {"parts": []})["parts"]:
             part[0] = part[0].replace(str(tmp_path), "/nowhere")
         return found
 
