@@ -30,6 +30,7 @@ SUITES = {
     "scaling": "bench_scaling.py",
     "memory": "bench_memory.py",
     "million": "bench_million.py",
+    "dask": "bench_scaling_out.py",
 }
 PACKAGES = (
     "consilience",
@@ -44,6 +45,7 @@ PACKAGES = (
     "dcor",
     "hyppo",
     "scikit-dimension",
+    "distributed",
     "pytest-benchmark",
 )
 # What a bench says of itself for this file; everything else it says is kept as it is.

@@ -28,7 +28,7 @@ distributed = pytest.importorskip("distributed", reason="Dask is not installed")
 
 N = 701
 METRICS = ["cknna", "cka", ("information_imbalance", {"k": 4}), "distance_correlation"]
-PLAN = "consilience.backends.striped.TASK_SECONDS"
+PLAN = "consilience.backends.striped"
 # What Dask says of the deaths that these tests are about.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -61,6 +61,12 @@ def large():
     return np.random.default_rng(0).standard_normal((12_000, 64)).astype(np.float32)
 
 
+def cut_small(monkeypatch, seconds):
+    """Have plans cut work into tasks of so many seconds, however few rows these are."""
+    monkeypatch.setattr(f"{PLAN}.TASK_SECONDS", seconds)
+    monkeypatch.setattr(f"{PLAN}._plan.LEAST_ROWS", {})
+
+
 def finished(folder):
     return len(list((folder / "results").glob("*.json")))
 
@@ -83,7 +89,7 @@ def when(ready, act, seconds=60.0):
 
 
 def test_workers_find_what_this_process_finds(client, stores, tmp_path, monkeypatch):
-    monkeypatch.setattr(PLAN, 2e-5)
+    cut_small(monkeypatch, 2e-5)
     options = {"null": None, "intervals": None, "rows": 300}
     with pytest.warns(UserWarning, match="all pairs of samples"):
         plain = cs.compare(stores, METRICS, **options)
@@ -99,7 +105,7 @@ def test_workers_find_what_this_process_finds(client, stores, tmp_path, monkeypa
 
 
 def test_arrays_in_memory_are_shared_through_files(client, stores, monkeypatch):
-    monkeypatch.setattr(PLAN, 2e-5)
+    cut_small(monkeypatch, 2e-5)
     arrays = {name: np.array(one.array()) for name, one in stores.items()}
     metrics = ["cka", ("mutual_knn", {"k": 3, "normalize": "l2"})]
     found = cs.compare(arrays, metrics, client=client)
@@ -115,14 +121,14 @@ def test_nothing_large_goes_through_the_scheduler(client, stores, monkeypatch, t
 
     make = Runner._body
     monkeypatch.setattr(body, lambda *a: sent.append(make(*a)) or sent[-1])
-    monkeypatch.setattr(PLAN, 2e-5)
+    cut_small(monkeypatch, 2e-5)
     cs.compare(stores, ["mutual_knn", "cka"], client=client, null=None)
     assert len(sent) > 2
     assert max(len(json.dumps(one)) for one in sent) < 4096
 
 
 def test_a_study_runs_on_workers_and_cleans_up(client, stores, tmp_path, monkeypatch):
-    monkeypatch.setattr(PLAN, 2e-5)
+    cut_small(monkeypatch, 2e-5)
     models = [{"name": name, "store": str(one.path)} for name, one in stores.items()]
     part = {"models": models, "metrics": ["cknna"], "analyses": ["tree"]}
     plan = StudyPlan.from_mapping({"title": "t", "parts": {"p": part}})
@@ -153,7 +159,7 @@ def test_a_study_of_many_samples_keeps_what_it_found(stores, tmp_path, monkeypat
     models = [{"name": name, "store": str(one.path)} for name, one in stores.items()]
     part = {"models": models, "metrics": ["cknna"], "analyses": ["tree"]}
     plan = StudyPlan.from_mapping({"title": "t", "parts": {"p": part}})
-    monkeypatch.setattr(PLAN, 1e-3)
+    cut_small(monkeypatch, 1e-3)
     monkeypatch.setattr(run_module, "KEPT_SAMPLES", N)
 
     def interrupted(*arguments):
@@ -214,6 +220,23 @@ def test_a_worker_killed_in_the_middle_costs_its_tasks_alone(client, large, tmp_
     assert_array_equal(found.distances, expected.distances)
 
 
+def test_an_interrupt_leaves_what_is_finished(client, large, tmp_path):
+    killer = when(
+        lambda: finished(tmp_path / "kept") >= 5, lambda: os.kill(os.getpid(), signal.SIGINT)
+    )
+    with (
+        pytest.raises(KeyboardInterrupt),
+        StripedBackend(native(), client, tmp_path / "kept", stripe_rows=150) as ops,
+    ):
+        ops.knn_exact(large, k=5, distance="l2")
+    killer.join()
+    with StripedBackend(native(), None, tmp_path / "kept", stripe_rows=150) as ops:
+        found = ops.knn_exact(large, k=5, distance="l2")  # here, what workers began
+    assert 5 <= ops.journal.reused < 80
+    assert ops.journal.reused + ops.journal.computed == 80
+    assert_array_equal(found.indices, native().knn_exact(large, k=5, distance="l2").indices)
+
+
 def test_a_worker_that_cannot_read_the_store_says_so(client, stores, monkeypatch, tmp_path):
     from consilience.backends.striped._arrays import SharedArrays
 
@@ -222,11 +245,11 @@ def test_a_worker_that_cannot_read_the_store_says_so(client, stores, monkeypatch
     def elsewhere(self, array):
         """Return what a worker with another mount would be told."""
         found = there(self, array)
-        for part in found["mapped"]["parts"]:
+        for part in found.get("mapped", {"parts": []})["parts"]:
             part[0] = part[0].replace(str(tmp_path), "/nowhere")
         return found
 
-    monkeypatch.setattr(PLAN, 1e-5)
+    cut_small(monkeypatch, 1e-5)
     monkeypatch.setattr(SharedArrays, "description", elsewhere)
     with pytest.raises(
         FileNotFoundError,

@@ -124,7 +124,7 @@ class StripedBackend:
         arrays = {"sets": [X]} if rows is None else {"sets": [X], "rows": [rows]}
         settings = {"k": int(k), "distance": distance}
         tasks = self._cut("knn_exact", n_rows, X, arrays, settings, symmetric=rows is None)
-        parts: list[Any] = list(self._done(tasks))
+        parts: Iterator[Any] = self._done(tasks)
         return joined_graphs(parts, rows, len(X))
 
     def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 8) -> Graph:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,15 +110,18 @@ OPS = {
 # ---- stripes side by side ----------------------------------------------------------------------
 
 
-def joined_graphs(parts: Sequence[Graph], rows: Indices | None, n_all: int) -> Graph:
-    """Return the lists of all stripes, in order."""
-    return Graph(
-        np.concatenate([part.indices for part in parts]),
-        np.concatenate([part.distances for part in parts]),
-        sum(part.judged for part in parts),
-        rows=rows,
-        n_all=None if rows is None else n_all,
-    )
+def joined_graphs(parts: Iterable[Graph], rows: Indices | None, n_all: int) -> Graph:
+    """Return the lists of all stripes, in order; one stripe's are held beside the whole."""
+    n_rows = n_all if rows is None else len(rows)
+    indices, distances, judged, at = np.empty(0, np.int64), np.empty(0), 0, 0
+    for part in parts:
+        if at == 0:
+            indices = np.empty((n_rows, part.k), np.int64)
+            distances = np.empty((n_rows, part.k))
+        there = slice(at, at + len(part.indices))
+        indices[there], distances[there] = part.indices, part.distances
+        judged, at = judged + part.judged, there.stop
+    return Graph(indices, distances, judged, rows=rows, n_all=None if rows is None else n_all)
 
 
 def joined_ranks(parts: Sequence[RankTerms]) -> RankTerms:
