@@ -28,11 +28,12 @@ class Hsic(KernelSettings):
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
         kernels = self.kernels(terms, a, b)
+        scale = 1.0 if self.unbiased else (kernels.n - 1.0) ** 2
+        value = (kernels.u_xy if self.unbiased else kernels.xy) / scale
+        if not terms.nulls:
+            return Score(value)
         mean, std = kernels.null_of_product(unbiased=self.unbiased)
-        if self.unbiased:
-            return Score(kernels.u_xy, Null(mean, std))
-        scale = (kernels.n - 1.0) ** 2
-        return Score(kernels.xy / scale, Null(mean / scale, std / scale))
+        return Score(value, Null(mean / scale, std / scale))
 
     def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
         """Yield what the law reads of each model."""
