@@ -58,10 +58,24 @@ from consilience.views import prepare
 # Below, the distances of all pairs; above, of a seeded sample of this many.
 ALL_PAIRS_SAMPLES = 2048
 SAMPLED_PAIRS = 1 << 19
+# Samples squared, and products of a cross-moment, up to which one thread is used.
+QUICK_PAIRS = 1 << 16
+QUICK_PRODUCTS = 1 << 22
 # Entries of rows that are looked at one by one, at a time: they stay in cache.
 ROW_ENTRIES = 1 << 18
 
 T = TypeVar("T")
+
+
+class Cell:
+    """A term that is made once, by whoever asks first; or that is there already."""
+
+    __slots__ = ("lock", "made", "value")
+
+    def __init__(self, value: Any = None) -> None:
+        self.lock = threading.RLock()
+        self.made = value is not None
+        self.value = value
 
 
 @dataclass(eq=False)
@@ -80,9 +94,8 @@ class Terms:
     needs: Iterable[Need]
     pairs: Sequence[tuple[int, int]]
     nulls: bool = True
-    _cache: dict[Any, Any] = field(default_factory=dict)
+    _cache: dict[Any, Cell] = field(default_factory=dict)
     _prepared: dict[tuple[int, View], Any] = field(default_factory=dict)
-    _making: dict[Any, Any] = field(default_factory=dict)
     _guard: Any = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -162,15 +175,17 @@ class Terms:
         return self._once(("means", m, view), make)  # type: ignore[no-any-return]
 
     def _once(self, key: Any, make: Any) -> Any:
-        if key in self._cache:
-            return self._cache[key]
-        with self._guard:
-            lock = self._making.setdefault(key, threading.RLock())
-        # Terms ask for others without a cycle, so that no two threads wait for each other.
-        with lock:
-            if key not in self._cache:
-                self._cache[key] = make()
-        return self._cache[key]
+        cell = self._cache.get(key)
+        if cell is None:
+            with self._guard:
+                cell = self._cache.setdefault(key, Cell())
+        if not cell.made:
+            # Terms ask for others without a cycle, so that no two threads wait for each other.
+            with cell.lock:
+                if not cell.made:
+                    cell.value = make()
+                    cell.made = True
+        return cell.value
 
     def graph(self, a: int, need: GraphNeed) -> Graph:
         """Return the neighbour graph of model a."""
@@ -661,11 +676,14 @@ class Step:
 
 
 def _same_but_k(a: GraphNeed, b: GraphNeed) -> bool:
-    return replace(a, k=b.k) == b
+    return a is b or a == b or replace(a, k=b.k) == b
 
 
 def _widest(graphs: Iterable[GraphNeed]) -> list[GraphNeed]:
     """Return the graphs without those that are the first neighbours of another."""
+    graphs = list(graphs)
+    if len(graphs) == 1:
+        return graphs
     widest: dict[GraphNeed, GraphNeed] = {}
     for graph in graphs:
         alike = replace(graph, k=0)
@@ -697,11 +715,20 @@ def terms_of(
     if around is not None:
         backend, device = "auto" if backend in GPU_BACKENDS else backend, "auto"
     there = on_device([s.values for s in sets], device)
-    sets = [replace(s, values=X) for s, X in zip(sets, there, strict=True)]
+    if device == "cuda":
+        sets = [replace(s, values=X) for s, X in zip(sets, there, strict=True)]
+    if n_threads is None and not nulls and _quick([s.values.shape for s in sets]):
+        n_threads = 1
     if any(is_mapped(X) for X in there):
         max_memory = (max_memory or DEFAULT_MEMORY) - resident_share(max_memory)
     ops = select(backend, there, device=device, n_threads=n_threads, max_memory=max_memory)
     return Terms(sets, around(ops) if around else ops, tuple(needs), pairs, nulls)
+
+
+def _quick(shapes: Sequence[tuple[int, int]]) -> bool:
+    """Return whether one thread is done before a second would have started (bench_overhead.py)."""
+    n, width = shapes[0][0], sum(d for _, d in shapes)
+    return n * n <= QUICK_PAIRS and n * width * width <= QUICK_PRODUCTS
 
 
 def score(metric: Any, X: Any, Y: Any, **run: Any) -> Any:
@@ -724,7 +751,7 @@ def score_both_ways(metric: Any, X: Any, Y: Any, **run: Any) -> tuple[float, flo
 def score_one(metric: Any, X: Any, **run: Any) -> Any:
     """Return the Score of X under a metric of one set."""
     with bounded((X,), run.get("max_memory")):
-        terms = terms_of((("X", X),), metric.needs(), [(0, 0)], **run)
+        terms = terms_of((("X", X),), metric.needs(), [(0, 0)], nulls=False, **run)
         metric.check(terms)
         return metric.score(terms, 0)
 

@@ -539,6 +539,8 @@ class NativeBackend:
 
     def _fitting(self, op: str, count: int, needed: Callable[[int], int]) -> int:
         """Return how many of `count` fit into the memory at a time, by halving."""
+        if needed(count) <= self.max_memory:
+            return count
         self._check_memory(op, needed(1))
         while count > 1 and needed(count) > self.max_memory:
             count = -(-count // 2)

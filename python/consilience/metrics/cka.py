@@ -29,19 +29,21 @@ class Cka(KernelSettings):
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
         kernels = self.kernels(terms, a, b)
-        names = terms.name(a), terms.name(b)
-        mean, std = kernels.null_of_product(unbiased=self.debiased)
         if self.sampled(terms):
             rows = self.products_of_rows(terms, a, b, unbiased=self.debiased)
-            rows.require_positive(names)
+            rows.require_positive((terms.name(a), terms.name(b)))
+            mean, _ = kernels.null_of_product(unbiased=self.debiased)
             null = Null(0.0 if self.debiased else mean / math.sqrt(kernels.xx * kernels.yy))
             return Score(rows.ratio, null, self.found(terms, a, b))
-        if not self.debiased:
-            scale = math.sqrt(kernels.xx * kernels.yy)
-            return Score(kernels.xy / scale, Null(mean / scale, std / scale))
-        kernels.require_spread(names)
-        scale = math.sqrt(kernels.u_xx * kernels.u_yy)
-        return Score(kernels.u_xy / scale, Null(mean, std / scale))
+        if self.debiased:
+            kernels.require_spread((terms.name(a), terms.name(b)))
+            scale, value = math.sqrt(kernels.u_xx * kernels.u_yy), kernels.u_xy
+        else:
+            scale, value = math.sqrt(kernels.xx * kernels.yy), kernels.xy
+        if not terms.nulls:
+            return Score(value / scale)
+        mean, std = kernels.null_of_product(unbiased=self.debiased)
+        return Score(value / scale, Null(mean / scale, std / scale))
 
     def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
         """Yield what the law reads of each model."""

@@ -51,15 +51,21 @@ class DistanceCorrelation(RowSettings):
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
         products = self._products(terms, a, b)
-        mean, std = products.null_of_product(unbiased=self.unbiased)
         if self.sampled(terms):
+            mean, _ = products.null_of_product(unbiased=self.unbiased)
             return self._of_rows(terms, a, b, mean)
         if self.unbiased:
             products.require_spread((terms.name(a), terms.name(b)))
             scale = math.sqrt(products.u_xx * products.u_yy)
             value = products.u_xy / scale
-            return Score(value, Null(mean, std / scale), details=_t_test(value, products.n))
+            if not terms.nulls:
+                return Score(value)
+            _, std = products.null_of_product(unbiased=True)
+            return Score(value, Null(0.0, std / scale), details=_t_test(value, products.n))
         scale = math.sqrt(products.xx * products.yy)
+        if not terms.nulls:
+            return Score(math.sqrt(max(products.xy / scale, 0.0)))
+        mean, std = products.null_of_product(unbiased=False)
         # The null is exact for the square; to the root it carries over to first order.
         root = math.sqrt(mean / scale)
         null = Null(root, std / scale / (2.0 * root))

@@ -29,17 +29,18 @@ class Hsic(KernelSettings):
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
         kernels = self.kernels(terms, a, b)
-        mean, std = kernels.null_of_product(unbiased=self.unbiased)
+        scale = 1.0 if self.unbiased else (kernels.n - 1.0) ** 2
         if self.sampled(terms):
             rows = self.influence(terms, a, b)
             assert rows is not None
-            value = float(rows.mean())
-            null = Null(0.0 if self.unbiased else mean / (kernels.n - 1.0) ** 2)
-            return Score(value, null, self.found(terms, a, b))
-        if self.unbiased:
-            return Score(kernels.u_xy, Null(mean, std))
-        scale = (kernels.n - 1.0) ** 2
-        return Score(kernels.xy / scale, Null(mean / scale, std / scale))
+            mean, _ = kernels.null_of_product(unbiased=self.unbiased)
+            null = Null(0.0 if self.unbiased else mean / scale)
+            return Score(float(rows.mean()), null, self.found(terms, a, b))
+        value = (kernels.u_xy if self.unbiased else kernels.xy) / scale
+        if not terms.nulls:
+            return Score(value)
+        mean, std = kernels.null_of_product(unbiased=self.unbiased)
+        return Score(value, Null(mean / scale, std / scale))
 
     def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
         """Yield what the law reads of each model."""
