@@ -18,4 +18,9 @@ function(consilience_sanitize target)
   # Resolvers of clones run before the sanitizers do.
   target_compile_definitions(${target} PRIVATE CONSILIENCE_NO_CLONES)
   target_link_options(${target} PRIVATE ${sanitizers})
+  # The headers of pybind11 cost more than the bindings: once is enough.
+  get_target_property(sources ${target} SOURCES)
+  list(FILTER sources EXCLUDE REGEX "/bindings/")
+  set_source_files_properties(${sources} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
 endfunction()
