@@ -78,6 +78,8 @@ class Part:
             If a file is damaged, or the two do not belong together.
         """
         folder = Path(folder)
+        if not isinstance(name, str) or not name or Path(name).name != name or "\0" in name:
+            raise ValueError(f"a part's name must do as a file name, got {name!r}")
         path = folder / f"{name}.part.json"
         body = _read(path)
         try:
@@ -86,7 +88,7 @@ class Part:
             matrix = ScoreMatrix.load(folder / f"{name}.matrix.json")
             lists = {key: tuple(body[key]) for key in ("models", "runs", "notes")}
             return cls(**{**body, **lists, "matrix": matrix})
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, FileNotFoundError) as error:
             raise ValueError(f"{path} is damaged ({error}); run the study again") from error
 
 
@@ -156,7 +158,7 @@ class StudyResult:
         try:
             parts = tuple(Part.load(folder, name) for name in body.pop("parts"))
             return cls(parts=parts, **body)
-        except (KeyError, TypeError, FileNotFoundError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, FileNotFoundError) as error:
             raise ValueError(
                 f"{folder / RESULT} is damaged ({error}); run the study again"
             ) from error
@@ -182,8 +184,8 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
         head = (body.pop("format"), body.pop("version"))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}); run the study again") from error
-    if head[0] != FORMAT or head[1] > VERSION:
+    if head[0] != FORMAT or type(head[1]) is not int or not 1 <= head[1] <= VERSION:
         raise ValueError(f"{path} is of format {head}, this version reads {(FORMAT, VERSION)}")
     return dict(body)
