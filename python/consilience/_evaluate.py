@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 
+from consilience._mapped import is_mapped
+from consilience._memory import DEFAULT_MEMORY, as_bytes, bounded, resident_share
 from consilience._validate import Embedding, as_embeddings, check_choice
 from consilience.backends import (
     Backend,
@@ -20,6 +23,7 @@ from consilience.backends import (
     on_device,
     select,
 )
+from consilience.backends._blas import one_blas_thread
 from consilience.backends.base import sampled_pairs, sampled_rows
 from consilience.inference.blocks import Block, block_samples
 from consilience.inference.cubic import CubicTerms
@@ -51,6 +55,8 @@ from consilience.views import prepare
 # Below, the distances of all pairs; above, of a seeded sample of this many.
 ALL_PAIRS_SAMPLES = 2048
 SAMPLED_PAIRS = 1 << 19
+# Entries of rows that are looked at one by one, at a time: they stay in cache.
+ROW_ENTRIES = 1 << 18
 
 T = TypeVar("T")
 
@@ -107,12 +113,47 @@ class Terms:
             self._prepared[key] = prepare(self.sets[a], view, n_threads)
         return self._prepared[key]
 
-    def centered_rows(self, a: int, view: View) -> Floats:
-        """Return the prepared rows of model a about their mean, in NumPy float64."""
+    def by_rows(self, models: Sequence[int], view: View, of_rows: Callable[..., Floats]) -> Floats:
+        """Return what `of_rows` makes of each sample's rows, (..., n_samples).
+
+        It is called with the centred rows of each of the models, NumPy float64, of some samples at
+        a time, by threads.
+        """
         from consilience.backends._offsets import to_host
 
-        X = to_host(self.values(a, view)).astype(np.float64)
-        return np.asarray(X - X.mean(axis=0))
+        sets = [self.values(m, view) for m in models]
+        means = [self._means(m, view) for m in models]
+        step = max(1, ROW_ENTRIES // max(X.shape[1] for X in sets))
+
+        def of_block(start: int) -> Floats:
+            rows = [
+                to_host(X[start : start + step, :]).astype(np.float64) - mean
+                for X, mean in zip(sets, means, strict=True)
+            ]
+            return of_rows(*rows)
+
+        starts = range(0, self.n_samples, step)
+        n_threads = min(len(starts), getattr(self.ops, "n_threads", 1))
+        if n_threads == 1:
+            return np.concatenate(list(map(of_block, starts)), axis=-1)
+        with one_blas_thread, ThreadPoolExecutor(n_threads) as pool:
+            return np.concatenate(list(pool.map(of_block, starts)), axis=-1)
+
+    def _means(self, m: int, view: View) -> Floats:
+        """Return the column means of model m's prepared rows, summed in float64."""
+        from consilience.backends._offsets import to_host
+
+        def make() -> Floats:
+            X = self.values(m, view)
+            step = max(1, ROW_ENTRIES // X.shape[1])
+            first = to_host(X[:1, :]).astype(np.float64)[0]
+            total = np.zeros(X.shape[1])
+            for start in range(0, len(X), step):
+                block = to_host(X[start : start + step, :]).astype(np.float64)
+                total += (block - first).sum(axis=0)
+            return np.asarray(first + total / len(X))
+
+        return self._once(("means", m, view), make)  # type: ignore[no-any-return]
 
     def _once(self, key: Any, make: Any) -> Any:
         if key in self._cache:
@@ -602,38 +643,44 @@ def terms_of(
     backend: str | Backend = "auto",
     device: str = "auto",
     n_threads: int | None = None,
-    max_memory: int | None = None,
+    max_memory: int | str | None = None,
     nulls: bool = True,
 ) -> Terms:
     """Return the terms of arrays that passed the gate."""
     check_run(backend, device)
+    max_memory = as_bytes(max_memory)
     sets = as_embeddings(arrays, n_threads)
     there = on_device([s.values for s in sets], device)
     sets = [replace(s, values=X) for s, X in zip(sets, there, strict=True)]
+    if any(is_mapped(X) for X in there):
+        max_memory = (max_memory or DEFAULT_MEMORY) - resident_share(max_memory)
     ops = select(backend, there, device=device, n_threads=n_threads, max_memory=max_memory)
     return Terms(sets, ops, tuple(needs), pairs, nulls)
 
 
 def score(metric: Any, X: Any, Y: Any, **run: Any) -> Any:
     """Return the Score of X and Y under a metric with its settings, without its null."""
-    terms = terms_of((("X", X), ("Y", Y)), metric.needs(), [(0, 1)], nulls=False, **run)
-    metric.check(terms)
-    return metric.score(terms, 0, 1)
+    with bounded((X, Y), run.get("max_memory")):
+        terms = terms_of((("X", X), ("Y", Y)), metric.needs(), [(0, 1)], nulls=False, **run)
+        metric.check(terms)
+        return metric.score(terms, 0, 1)
 
 
 def score_both_ways(metric: Any, X: Any, Y: Any, **run: Any) -> tuple[float, float]:
     """Return the values X → Y and Y → X of a directed metric."""
     both = [(0, 1), (1, 0)]
-    terms = terms_of((("X", X), ("Y", Y)), metric.needs(), both, nulls=False, **run)
-    metric.check(terms)
-    return metric.score(terms, 0, 1).value, metric.score(terms, 1, 0).value
+    with bounded((X, Y), run.get("max_memory")):
+        terms = terms_of((("X", X), ("Y", Y)), metric.needs(), both, nulls=False, **run)
+        metric.check(terms)
+        return metric.score(terms, 0, 1).value, metric.score(terms, 1, 0).value
 
 
 def score_one(metric: Any, X: Any, **run: Any) -> Any:
     """Return the Score of X under a metric of one set."""
-    terms = terms_of((("X", X),), metric.needs(), [(0, 0)], **run)
-    metric.check(terms)
-    return metric.score(terms, 0)
+    with bounded((X,), run.get("max_memory")):
+        terms = terms_of((("X", X),), metric.needs(), [(0, 0)], **run)
+        metric.check(terms)
+        return metric.score(terms, 0)
 
 
 def metric_with(name: str, settings: Mapping[str, Any]) -> tuple[Any, Any]:

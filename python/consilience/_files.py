@@ -8,19 +8,26 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 CHUNK = 1 << 20
 
 
 def write_durably(path: Path, *parts: bytes | memoryview) -> None:
     """Write `parts` to `path` so that the name only ever shows the whole content."""
+    with durably(path) as file:
+        for part in parts:
+            file.write(part)
+
+
+@contextmanager
+def durably(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write, which is called `path` once it is whole and on the disk."""
     # In the same folder, because a rename is atomic only within one file system.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            for part in parts:
-                file.write(part)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

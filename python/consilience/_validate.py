@@ -12,6 +12,8 @@ import numpy as np
 
 # Entries of arrays in host memory from which threads read them.
 LARGE = 1 << 22
+# Bytes of a mapped array from which a copy of it goes to a file.
+SPILLED = 1 << 26
 # Beyond these the eighth power, which products of squared kernels reach, leaves float64.
 LARGEST = 1e35
 SMALLEST = 1e-35
@@ -77,10 +79,21 @@ def _known_array(array: Any, name: str) -> tuple[Any, str]:
         return values, dtype
     if not isinstance(array, np.ndarray):
         array = _to_numpy(array, name)
-    values, dtype = _with_dtype(array, name)
-    if not values.dtype.isnative:
-        values = values.astype(values.dtype.newbyteorder("="))
-    return np.ascontiguousarray(values), dtype
+    return _native_rows(array, name)
+
+
+def _native_rows(array: Any, name: str) -> tuple[Any, str]:
+    """Return a NumPy array as kernels read it; what must be copied of files goes to a file."""
+    from consilience._mapped import is_mapped, spilled
+
+    dtype = array.dtype if array.dtype.isnative else array.dtype.newbyteorder("=")
+    _check_dtype(dtype.name, name)
+    wanted = np.dtype(np.float32) if dtype.name in _HALF_WIDTH else dtype
+    if array.dtype == wanted and array.flags.c_contiguous:
+        return np.asarray(array), dtype.name
+    if array.ndim == 2 and array.nbytes >= SPILLED and is_mapped(array):
+        return spilled(array, wanted), dtype.name
+    return np.ascontiguousarray(array, dtype=wanted), dtype.name
 
 
 def _from_torch(tensor: Any, name: str) -> tuple[Any, str]:

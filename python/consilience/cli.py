@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from consilience.cli_store import store as store_group
 from consilience.doctor import installed
 
 ALIASES = {
@@ -62,6 +63,9 @@ def main(debug: bool) -> None:
     """Measure how far models agree about the world."""
 
 
+main.add_command(store_group)
+
+
 # ---- comparing ---------------------------------------------------------------------------
 
 
@@ -103,7 +107,7 @@ def score(
         head = {"x": str(x), "y": str(y), "n_samples": len(X)}
         click.echo(json.dumps({**head, "scores": lines}, indent=2))
         return
-    click.echo(_table(("metric", "score", "settings"), map(_score_cells, lines)))
+    click.echo(table(("metric", "score", "settings"), map(_score_cells, lines)))
 
 
 @main.command()
@@ -317,7 +321,7 @@ def metrics() -> None:
         (name, short.get(name, ""), m.kind, _bounds(m.bounds), m.summary)
         for name, m in METRICS.items()
     ]
-    click.echo(_table(("metric", "short", "kind", "range", "what it is"), rows))
+    click.echo(table(("metric", "short", "kind", "range", "what it is"), rows))
 
 
 def _bounds(bounds: tuple[float, float]) -> str:
@@ -348,7 +352,7 @@ def models(ctx: click.Context) -> None:
         for m in MODELS.values()
     ]
     head = ("model", "reads", "architecture", "embedding", "training data", "theory")
-    click.echo(_table((*head, "parameters", "width", "licence", "state"), rows))
+    click.echo(table((*head, "parameters", "width", "licence", "state"), rows))
 
 
 def _count(number: int | None) -> str:
@@ -380,7 +384,7 @@ def datasets(ctx: click.Context) -> None:
         (d.name, d.modality, ", ".join(d.columns), d.license, missing(d) or "ready", d.summary)
         for d in DATASETS.values()
     ]
-    click.echo(_table(("dataset", "of", "columns", "licence", "state", "what it is"), rows))
+    click.echo(table(("dataset", "of", "columns", "licence", "state", "what it is"), rows))
 
 
 @datasets.command("install")
@@ -542,7 +546,7 @@ def demo(n: int | None, workers: int, device: str, output: Path) -> None:
     run_demo(output, n=n, workers=workers, device=device, say=click.echo)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Lay out rows in columns as wide as they need."""
     lines = [tuple(head), *map(tuple, rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]

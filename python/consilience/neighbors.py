@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 from consilience._evaluate import terms_of
+from consilience._memory import as_bytes, bounded
 from consilience._validate import check_choice, check_k
 from consilience.metrics._graph import SearchSettings
 from consilience.needs import Method, View
@@ -51,7 +52,7 @@ def neighbors(
     backend: str = "auto",
     device: str = "auto",
     n_threads: int | None = None,
-    max_memory: int | None = None,
+    max_memory: int | str | None = None,
 ) -> Neighbors:
     r"""K nearest neighbours of every sample, itself excluded.
 
@@ -71,8 +72,9 @@ def neighbors(
         Of that sample, or of the approximate search.
     backend, n_threads : how to run; no result depends on the number of threads.
     device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
-    max_memory : int, optional
-        Bytes to use beyond X and the result.
+    max_memory : int or str, optional
+        Bytes to use beyond X and the result, or like "4GiB"; if X is mapped from a file, with what
+        of it is in memory.
 
     Returns
     -------
@@ -106,18 +108,19 @@ def neighbors(
     settings = SearchSettings(neighbors=method, rows=rows, seed=seed)
     cosine = distance == "cosine"
     need = settings.search(View(unit_rows=cosine), "ip" if distance == "ip" else "l2", k)
-    terms = terms_of(
-        (("X", X),),
-        (need,),
-        [(0, 0)],
-        backend=backend,
-        device=device,
-        n_threads=n_threads,
-        max_memory=max_memory,
-    )
-    check_k(k, terms.n_samples)
-    settings.check_rows(terms.n_samples)
-    graph = terms.graph(0, need)
+    with bounded((X,), as_bytes(max_memory)):
+        terms = terms_of(
+            (("X", X),),
+            (need,),
+            [(0, 0)],
+            backend=backend,
+            device=device,
+            n_threads=n_threads,
+            max_memory=max_memory,
+        )
+        check_k(k, terms.n_samples)
+        settings.check_rows(terms.n_samples)
+        graph = terms.graph(0, need)
     # On rows of length 1, |x - y|^2 = 2 - 2 cos: no cancellation for near rows.
     distances = graph.distances**2 / 2.0 if cosine else graph.distances
     return Neighbors(graph.indices, distances, graph.recall, graph.rows)

@@ -40,6 +40,7 @@ def prepare(embedding: Embedding, view: View, n_threads: int = 1) -> Any:
         return X
     from array_api_compat import array_namespace
 
+    from consilience._mapped import is_mapped
     from consilience.backends._placement import require_float64
 
     require_float64(X)
@@ -47,7 +48,9 @@ def prepare(embedding: Embedding, view: View, n_threads: int = 1) -> Any:
     large = isinstance(X, np.ndarray) and X.size >= LARGE
     if not large:
         n_threads = 1
-    if view.clip_quantile is None and view.normalize != "zscore":
+    if large and is_mapped(X):
+        X = _mapped(X, view, embedding.name, n_threads)
+    elif view.clip_quantile is None and view.normalize != "zscore":
         X = _normalized_in_blocks(xp, X, view, embedding.name, n_threads)
     elif large and view == View("zscore"):
         X = _standardized(X, n_threads)
@@ -59,6 +62,76 @@ def prepare(embedding: Embedding, view: View, n_threads: int = 1) -> Any:
             "become equal; choose another normalisation"
         )
     return X
+
+
+def _mapped(X: Any, view: View, name: str, n_threads: int) -> Any:
+    """Return the prepared rows of a mapped array in a scratch file, made block by block."""
+    from consilience._mapped import row_blocks, scratch
+
+    limit = math.inf
+    if view.clip_quantile is not None:
+        limit = _quantile_of_blocks(X, view.clip_quantile)
+    blocks = row_blocks(X.shape)
+    out = scratch(X.shape, np.float64)
+    if view.normalize == "zscore":
+        mean, deviation = _column_moments(X, limit)
+
+    def write(rows: slice) -> None:
+        block = X[rows].astype(np.float64)
+        np.clip(block, -limit, limit, out=block)
+        if view.normalize == "zscore":
+            block -= mean
+            block /= deviation
+        rest = View("none" if view.normalize == "zscore" else view.normalize, None, view.unit_rows)
+        out[rows] = _normalized(np, block, rest, name, rows.start)
+
+    _each(write, blocks, n_threads)
+    return out
+
+
+def _column_moments(X: Any, limit: float) -> tuple[Any, Any]:
+    """Return the mean and standard deviation of every column, 1 where it is constant."""
+    from consilience._mapped import row_blocks
+
+    def about(origin: Any, power: int) -> Any:
+        total = np.zeros(X.shape[1])
+        for rows in row_blocks(X.shape):
+            block = np.clip(X[rows].astype(np.float64), -limit, limit) - origin
+            total += (block**power).sum(axis=0)
+        return total / len(X)
+
+    first = np.clip(X[0].astype(np.float64), -limit, limit)
+    mean = first + about(first, 1)
+    deviation = np.sqrt(about(mean, 2))
+    # A constant column's mean may be off by a bit.
+    constant = about(first, 2) == 0
+    return np.where(constant, first, mean), np.where(constant, 1.0, deviation)
+
+
+def _quantile_of_blocks(X: Any, q: float) -> float:
+    """Return the same entry as `_quantile` of the absolute values, never all of them at once.
+
+    The bits of a positive float sort as it does: sixteen of them are settled by each pass.
+    """
+    from consilience._mapped import row_blocks
+
+    width = 8 * X.dtype.itemsize
+    unsigned = np.dtype(f"u{X.dtype.itemsize}")
+    rank = min(math.floor(q * X.size), X.size - 1)
+    found = 0
+    for shift in range(width - 16, -1, -16):
+        counts = np.zeros(1 << 16, np.int64)
+        for rows in row_blocks(X.shape):
+            bits = np.abs(X[rows]).view(unsigned).ravel()
+            if shift < width - 16:
+                bits = bits[bits >> unsigned.type(shift + 16) == found]
+            digits = (bits >> unsigned.type(shift)) & unsigned.type(0xFFFF)
+            counts += np.bincount(digits.astype(np.int64), minlength=1 << 16)
+        below = np.cumsum(counts)
+        digit = int(np.searchsorted(below, rank, side="right"))
+        rank -= int(below[digit - 1]) if digit else 0
+        found = found << 16 | digit
+    return float(np.array([found], unsigned).view(X.dtype)[0])
 
 
 def _each(work: Callable[[Any], None], parts: Iterable[Any], n_threads: int) -> None:

@@ -12,6 +12,8 @@ from typing import Any, Self
 import numpy as np
 
 from consilience import _core
+from consilience._mapped import is_mapped, read_ahead
+from consilience._memory import DEFAULT_MEMORY
 from consilience.backends._blas import one_blas_thread
 from consilience.backends._coarse import FEWEST_JUDGED, coarse_step
 from consilience.backends._recall import certified, sampled_rows
@@ -31,7 +33,6 @@ from consilience.terms import (
     require_whole,
 )
 
-DEFAULT_MEMORY = 4 << 30
 # Float64 pair tiles below this many samples: they cost little there and leave tests no excuse.
 # Above, float32 tiles keep sums within 1e-7 (bench/precision.py) at half the time.
 FLOAT64_SAMPLES = 2048
@@ -39,6 +40,8 @@ FLOAT64_SAMPLES = 2048
 LARGEST_FLOAT32_EXPONENT = 100.0
 # Moments are taken about the mean of so many rows (docs/theory.md, "Moments about the mean").
 SHIFT_ROWS = 4096
+# Bytes of mapped rows that are read while as many are worked on.
+READ_AHEAD = 32 << 20
 # Axes cost about as much as the products of this many rows.
 PRUNED_ROWS = 1024
 # Below, exact search is as fast as an approximate one of useful recall (bench_knn_approx.py).
@@ -179,14 +182,36 @@ class NativeBackend:
         for first in range(0, len(pairs), size):
             batch = pairs[first : first + size]
             used = sorted({m for pair in batch for m in pair})
-            matrices = _core.moments(
+            matrices = self._moments(
                 [sets[m] for m in used],
-                pairs=[(used.index(a), used.index(b)) for a, b in batch],
-                shifts=[shifts[m] for m in used],
-                n_threads=self.n_threads,
+                [(used.index(a), used.index(b)) for a, b in batch],
+                [shifts[m] for m in used],
             )
             for (a, b), matrix in zip(batch, matrices, strict=True):
                 yield Moments(matrix, shifts[a], shifts[b])
+
+    def _moments(
+        self,
+        sets: Sequence[Any],
+        pairs: Sequence[tuple[int, int]],
+        shifts: Sequence[Floats],
+    ) -> Sequence[Floats]:
+        """Return the matrices; of mapped rows in blocks, the next one being read meanwhile."""
+
+        def of_rows(rows: slice) -> Sequence[Floats]:
+            parts = [X[rows] for X in sets]
+            return _core.moments(parts, pairs=pairs, shifts=shifts, n_threads=self.n_threads)
+
+        if not any(map(is_mapped, sets)):
+            return of_rows(slice(None))
+        row_bytes = sum(X.shape[1] * X.itemsize for X in sets)
+        step = max(1024, READ_AHEAD // row_bytes)
+        total = [np.zeros((len(shifts[a]) + 2, len(shifts[b]) + 2)) for a, b in pairs]
+        for first in range(0, len(sets[0]), step):
+            read_ahead(*(X[first + step : first + 2 * step] for X in sets))
+            for sums, more in zip(total, of_rows(slice(first, first + step)), strict=True):
+                sums += more
+        return total
 
     def pair_terms(self, channels: Sequence[Channel]) -> PairTable:
         sets = [channel.X for channel in channels]

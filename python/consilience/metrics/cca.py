@@ -31,13 +31,18 @@ class Cca(SubspaceSettings):
         """Return what each row adds to the mean correlation, to first order."""
         x, y = (self.axes(terms, m) for m in (a, b))
         found = self.canonical(terms, a, b)
-        sides = ((a, x, found.left), (b, y, found.right))
-        u, v = (
-            terms.centered_rows(m, self.need.view) @ (space.axes / space.lengths) @ turn
-            for m, space, turn in sides
+        to_u, to_v = (
+            (space.axes / space.lengths) @ turn
+            for space, turn in ((x, found.left), (y, found.right))
         )
-        change = u * v - 0.5 * found.correlations * (u * u + v * v)
-        return np.asarray(terms.n_samples * change.mean(axis=1))
+
+        def change(X: Floats, Y: Floats) -> Floats:
+            u, v = X @ to_u, Y @ to_v
+            rows = u * v - 0.5 * found.correlations * (u * u + v * v)
+            return np.asarray(rows.mean(axis=1))[None, :]
+
+        (rows,) = terms.by_rows((a, b), self.need.view, change)
+        return np.asarray(terms.n_samples * rows)
 
 
 @metric(

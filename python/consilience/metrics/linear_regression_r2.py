@@ -30,11 +30,15 @@ class LinearRegressionR2(SubspaceSettings):
         """Return what each row adds to the share explained, to first order."""
         x = self.axes(terms, a)
         weights = (x.axes.T @ terms.moments(a, b, self.need).xy) / x.lengths[:, None] ** 2
-        X, Y = (terms.centered_rows(m, self.need.view) for m in (a, b))
-        fit = (X @ x.axes) @ weights
-        own = (Y * Y).sum(axis=1)
-        share = float((fit * fit).sum() / own.sum())
-        change = (2.0 * fit * Y - fit * fit).sum(axis=1) - share * own
+        weights = x.axes @ weights
+
+        def explained(X: Floats, Y: Floats) -> Floats:
+            fit = X @ weights
+            return np.stack([(Y * Y).sum(axis=1), (fit * fit).sum(axis=1), (fit * Y).sum(axis=1)])
+
+        own, fits, products = terms.by_rows((a, b), self.need.view, explained)
+        share = float(fits.sum() / own.sum())
+        change = 2.0 * products - fits - share * own
         return np.asarray(terms.n_samples * change / own.sum())
 
 

@@ -38,11 +38,14 @@ class Procrustes(MetricSettings):
         """Return what each row adds to the ratio of norms, to first order."""
         (need,) = self.needs()
         left, lengths, right = np.linalg.svd(terms.moments(a, b, need).xy, full_matrices=False)
-        X, Y = (terms.centered_rows(m, need.view) for m in (a, b))
-        own_x, own_y = (X * X).sum(axis=1), (Y * Y).sum(axis=1)
+        rotation = left @ right
+
+        def of_rows(X: Floats, Y: Floats) -> Floats:
+            return np.stack([(Z * W).sum(axis=1) for Z, W in ((X, X), (Y, Y), (X @ rotation, Y))])
+
+        own_x, own_y, turned = terms.by_rows((a, b), need.view, of_rows)
         xx, yy = own_x.sum(), own_y.sum()
         scale = math.sqrt(xx * yy)
-        turned = ((X @ left) * (Y @ right.T)).sum(axis=1)
         value = float(lengths.sum()) / scale
         change = turned / scale - 0.5 * value * (own_x / xx + own_y / yy)
         return np.asarray(terms.n_samples * change)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,10 +47,11 @@ class TensorInfo:
     offset: int
 
 
-def header_for(array: NDArray[Any], name: str = TENSOR) -> bytes:
-    """Return the bytes that stand before the rows of `array`."""
-    code = next(code for code, dtype in DTYPES.items() if dtype == array.dtype)
-    entry = {"dtype": code, "shape": list(array.shape), "data_offsets": [0, array.nbytes]}
+def header_for(dtype: Any, shape: tuple[int, ...], name: str = TENSOR) -> bytes:
+    """Return the bytes that stand before the rows of an array."""
+    code = next(code for code, known in DTYPES.items() if known == dtype)
+    size = math.prod(shape) * DTYPES[code].itemsize
+    entry = {"dtype": code, "shape": list(shape), "data_offsets": [0, size]}
     text = json.dumps({name: entry}).encode()
     text += b" " * (-(8 + len(text)) % ALIGNMENT)
     return len(text).to_bytes(8, "little") + text
@@ -141,23 +141,3 @@ def map_tensor(path: Path, tensor: TensorInfo) -> NDArray[Any]:
         bits = np.memmap(path, np.dtype("<u2"), "r", tensor.offset, tensor.shape)
         return (bits.astype(np.uint32) << 16).view(np.float32)
     return np.memmap(path, DTYPES[tensor.dtype], "r", tensor.offset, tensor.shape)
-
-
-def read_rows(path: Path, tensor: TensorInfo, start: int, stop: int) -> NDArray[Any]:
-    """Return a copy of rows [start, stop) by plain reads, which cannot end in SIGBUS."""
-    dtype = DTYPES[tensor.dtype]
-    row_bytes = tensor.shape[1] * dtype.itemsize
-    rows = np.empty((stop - start, tensor.shape[1]), dtype)
-    target = rows.data.cast("B") if rows.size else memoryview(b"")
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        done = 0
-        while done < len(target):
-            offset = tensor.offset + start * row_bytes + done
-            got = os.preadv(descriptor, [target[done:]], offset)
-            if got == 0:
-                raise ValueError(f"{path} ended at row {start + done // row_bytes}")
-            done += got
-    finally:
-        os.close(descriptor)
-    return rows

@@ -67,7 +67,7 @@ def compare(
     backend: str = "auto",
     device: str = "auto",
     n_threads: int | None = None,
-    max_memory: int | None = None,
+    max_memory: int | str | None = None,
 ) -> ScoreMatrix:
     """Score every pair of models under every metric.
 
@@ -120,8 +120,9 @@ def compare(
         Show a bar with the time left.
     backend, n_threads : how to run; no result depends on the number of threads.
     device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
-    max_memory : int, optional
-        Bytes an op may use beyond the embeddings.
+    max_memory : int or str, optional
+        Bytes an op may use beyond the embeddings and its result, or like "4GiB"; of embeddings
+        that are mapped from files, what is in memory is counted as well.
 
     Returns
     -------

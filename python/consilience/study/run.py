@@ -143,7 +143,9 @@ def _part(plan: PartPlan, folder: Path, outcomes: Sequence[Outcome], device: str
     if len(stores) < 2:
         reasons = "; ".join(o.reason for o in outcomes if o.reason)
         raise ValueError(f"{plan.name} needs two models, {len(stores)} ran: {reasons}")
-    ids, arrays = store.align(stores, how="inner")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", store.DroppedSamples)  # what is lost is in the notes
+        ids, arrays = store.align(stores, how="inner")
     names = [o.plan.name for o in done]
     answers = {
         "samples": _digest("\n".join(ids)),

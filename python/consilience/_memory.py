@@ -1,0 +1,92 @@
+"""How much memory work may take: sizes as users write them, and pages of files in memory."""
+
+from __future__ import annotations
+
+import mmap
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from consilience import _mapped as mapped
+
+DEFAULT_MEMORY = 4 << 30
+UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+UNITS |= {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
+# Of the memory allowed, what pages of files may take; a page that is read again costs little, as
+# the system keeps what it has room for.
+RESIDENT_SHARE = 1 / 8
+LEAST_RESIDENT = 64 << 20
+SECONDS = 0.01  # in which a mapped file is read at 64 MiB and more
+
+
+def as_bytes(size: int | str | None, name: str = "max_memory") -> int | None:
+    """Return a number of bytes, given as one or like "4GiB" or "500 MB".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no size, or not above 0.
+    """
+    if size is None:
+        return None
+    if isinstance(size, str):
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", size)
+        if not found or found[2].upper() not in UNITS:
+            raise ValueError(f'`{name}` must be a number of bytes or like "4GiB", got {size!r}')
+        size = int(float(found[1]) * UNITS[found[2].upper()])
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f'`{name}` must be a number of bytes or like "4GiB", got {size!r}')
+    if size <= 0:
+        raise ValueError(f"`{name}` must be above 0 bytes, got {size}")
+    return size
+
+
+def resident_share(max_memory: int | None) -> int:
+    """Return how much of the memory allowed goes to pages of mapped arrays."""
+    return max(LEAST_RESIDENT, int((max_memory or DEFAULT_MEMORY) * RESIDENT_SHARE))
+
+
+@contextmanager
+def bounded(arrays: Iterable[Any], max_memory: int | None) -> Iterator[None]:
+    """Give pages of mapped arrays back to the system while they are worked on.
+
+    Numbers do not change by it: a page that is touched again is read again.
+    """
+    files = [array for array in arrays if mapped.is_mapped(array)]
+    if not files:
+        yield
+        return
+    over = threading.Event()
+    watcher = threading.Thread(
+        target=_watch, args=(files, resident_share(max_memory), over), daemon=True
+    )
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+        _release(files)
+
+
+def _watch(files: list[Any], limit: int, over: threading.Event) -> None:
+    before = _file_pages()
+    while not over.wait(SECONDS):
+        if _file_pages() - before > limit:
+            _release(files)
+
+
+def _release(files: list[Any]) -> None:
+    mapped.release(*files)
+    mapped.release_all()  # what was made of them
+
+
+def _file_pages() -> int:
+    """Return the bytes of files that are in this process's memory; 0 where it is not told."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[2]) * mmap.PAGESIZE
+    except OSError:
+        return 0
