@@ -193,7 +193,7 @@ def main() -> None:
             (FOUND / "bindings.last").write_text(f"{name} {seed}\n")
             returned += call(name, known[name], seed)
             seed += 1
-        print(f"{name}: {seed - asked.seed * 10**6} calls, {returned} returned")
+        sys.stdout.write(f"{name}: {seed - asked.seed * 10**6} calls, {returned} returned\n")
     (FOUND / "bindings.last").unlink(missing_ok=True)
 
 

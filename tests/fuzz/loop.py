@@ -41,7 +41,7 @@ def run_loop(name: str, target: Target, seeds: list[bytes], seconds: float, seed
         except Exception:
             kept = FOUND / f"{name}-{hashlib.sha256(content).hexdigest()[:12]}"
             kept.write_bytes(content)
-            print(f"{name}: {kept}", file=sys.stderr)
+            sys.stderr.write(f"{name}: {kept}\n")
             raise
         finally:
             faulthandler.cancel_dump_traceback_later()
@@ -83,4 +83,4 @@ def main(targets: Mapping[str, Callable[[], tuple[Target, list[bytes]]]]) -> Non
         except Exception:
             traceback.print_exc()
             sys.exit(1)
-        print(f"{name}: {tried} inputs")
+        sys.stdout.write(f"{name}: {tried} inputs\n")
