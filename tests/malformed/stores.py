@@ -50,14 +50,14 @@ def store_cases(folder: Path) -> Iterator[tuple[str, Path]]:
     yield changed("model twice", text(twice.encode()))
     for name, content in mutations((good / MANIFEST).read_bytes(), seed=81, count=80):
         yield changed(f"manifest {name}", text(content))
-    entry = _first(body["ids"])
+    entry = first(body["ids"])
     for number, content in enumerate(IDS):
-        yield changed(f"ids {number}", lambda place, c=content: _resigned(place, entry["file"], c))
+        yield changed(f"ids {number}", lambda place, c=content: resigned(place, entry["file"], c))
     for name, content in mutations((good / entry["file"]).read_bytes(), seed=82, count=40):
-        yield changed(f"ids {name}", lambda place, c=content: _resigned(place, entry["file"], c))
-    shard = _first(body["shards"])["file"]
+        yield changed(f"ids {name}", lambda place, c=content: resigned(place, entry["file"], c))
+    shard = first(body["shards"])["file"]
     for name, content in mutations((good / shard).read_bytes(), seed=83, count=60, head=100):
-        yield changed(f"shard {name}", lambda place, c=content: _resigned(place, shard, c))
+        yield changed(f"shard {name}", lambda place, c=content: resigned(place, shard, c))
     for part in (shard, entry["file"], MANIFEST):
         yield changed(f"without {part[:4]}", lambda place, p=part: (place / p).unlink())
         yield changed(f"folder {part[:4]}", lambda place, p=part: _to_folder(place / p))
@@ -77,11 +77,11 @@ def _to_link(path: Path, target: Path) -> None:
     path.symlink_to(target)
 
 
-def _first(entries: Any) -> dict[str, Any]:
+def first(entries: Any) -> dict[str, Any]:
     return entries[0] if isinstance(entries, list) else entries
 
 
-def _resigned(place: Path, file: str, content: bytes) -> None:
+def resigned(place: Path, file: str, content: bytes) -> None:
     """Put `content` into a file with the size and checksum that the manifest then gives."""
     (place / file).write_bytes(content)
     text = (place / MANIFEST).read_text()

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from malformed.corpus import CORPUS, LEAST, LIBRARY
 
 TESTS = Path(__file__).resolve().parents[1]

@@ -15,6 +15,7 @@ from consilience.metrics import METRICS, PRESETS
 from consilience.metrics._graph import METHODS
 from consilience.models import MODELS, find_model
 from consilience.needs import Method
+from consilience.study._plan_file import read_words
 
 ANALYSES = (
     "condensed",
@@ -246,26 +247,13 @@ def read_plan(path: str | Path) -> StudyPlan:
         If the file cannot be read or asks for what there is not; the message names it.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot read the study {path}: {error}") from error
-    if path.suffix == ".json":
-        body = json.loads(text)
-    else:
-        try:
-            import yaml
-        except ImportError as error:
-            raise ImportError(
-                "a study in YAML needs PyYAML: pip install 'consilience[study]'"
-            ) from error
-        try:
-            body = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ValueError(f"{path} is not YAML: {error}") from error
+    body = read_words(path)
     if not isinstance(body, Mapping):
         raise ValueError(f"{path} must hold a mapping with `title` and `parts`")
-    return StudyPlan.from_mapping(body)
+    try:
+        return StudyPlan.from_mapping(body)
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _part(name: str, body: Any) -> PartPlan:

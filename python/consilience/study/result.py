@@ -89,7 +89,7 @@ class Part:
             matrix = ScoreMatrix.load(folder / f"{name}.matrix.json")
             lists = {key: tuple(body[key]) for key in ("models", "runs", "notes")}
             return cls(**{**body, **lists, "matrix": matrix})
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, FileNotFoundError) as error:
             raise ValueError(f"{path} is damaged ({error}); run the study again") from error
 
 
@@ -159,7 +159,7 @@ class StudyResult:
         try:
             parts = tuple(Part.load(folder, name) for name in body.pop("parts"))
             return cls(parts=parts, **body)
-        except (KeyError, TypeError, FileNotFoundError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, FileNotFoundError) as error:
             raise ValueError(
                 f"{folder / RESULT} is damaged ({error}); run the study again"
             ) from error
@@ -191,9 +191,9 @@ def _read(path: Path) -> dict[str, Any]:
         written = body.pop("sha256", None)  # absent before there were checksums
         if written is not None and written != _digest(body):
             raise ValueError("its content does not match its checksum")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}); run the study again") from error
-    if head[0] != FORMAT or head[1] > VERSION:
+    if head[0] != FORMAT or type(head[1]) is not int or not 1 <= head[1] <= VERSION:
         raise ValueError(f"{path} is of format {head}, this version reads {(FORMAT, VERSION)}")
     return dict(body)
 

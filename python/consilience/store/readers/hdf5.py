@@ -74,7 +74,7 @@ def _only_one(file: Path, content: Any, h5py: Any, annotated: bool) -> str:
 
 
 def _is_matrix(dataset: Any) -> bool:
-    return dataset.ndim == 2 and dataset.dtype.kind == "f"
+    return bool(dataset.ndim == 2 and dataset.dtype.kind == "f")
 
 
 def _datasets(content: Any, h5py: Any) -> Iterator[tuple[str, Any]]:
