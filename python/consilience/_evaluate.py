@@ -16,6 +16,7 @@ from consilience._mapped import is_mapped
 from consilience._memory import DEFAULT_MEMORY, as_bytes, bounded, resident_share
 from consilience._validate import Embedding, as_embeddings, check_choice
 from consilience.backends import (
+    GPU_BACKENDS,
     Backend,
     Channel,
     PairTable,
@@ -645,17 +646,24 @@ def terms_of(
     n_threads: int | None = None,
     max_memory: int | str | None = None,
     nulls: bool = True,
+    around: Callable[[Backend], Backend] | None = None,
 ) -> Terms:
-    """Return the terms of arrays that passed the gate."""
+    """Return the terms of arrays that passed the gate.
+
+    around : what to put around the backend, which then works in host memory: each task brings
+        what it wants to the device by itself
+    """
     check_run(backend, device)
     max_memory = as_bytes(max_memory)
     sets = as_embeddings(arrays, n_threads)
+    if around is not None:
+        backend, device = "auto" if backend in GPU_BACKENDS else backend, "auto"
     there = on_device([s.values for s in sets], device)
     sets = [replace(s, values=X) for s, X in zip(sets, there, strict=True)]
     if any(is_mapped(X) for X in there):
         max_memory = (max_memory or DEFAULT_MEMORY) - resident_share(max_memory)
     ops = select(backend, there, device=device, n_threads=n_threads, max_memory=max_memory)
-    return Terms(sets, ops, tuple(needs), pairs, nulls)
+    return Terms(sets, around(ops) if around else ops, tuple(needs), pairs, nulls)
 
 
 def score(metric: Any, X: Any, Y: Any, **run: Any) -> Any:

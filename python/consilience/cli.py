@@ -41,6 +41,20 @@ def _searching(command: Callable[..., Any]) -> Callable[..., Any]:
     return neighbors(rows(command))
 
 
+def _on_dask(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of who compares."""
+    options = (
+        click.option("--scheduler", help="Address of a Dask scheduler, as tcp://head:8786."),
+        click.option("--scheduler-file", type=FILE, help="What the Dask scheduler wrote."),
+        click.option("--local-cluster", "local", type=int, help="Start so many workers here."),
+        click.option("--memory-limit", help='Of each worker started here, as "4GiB".'),
+        click.option("--dashboard", is_flag=True, help="Of the scheduler here, on the loopback."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 # Commands that keep what they finish, and go on from there.
 RESUMED = ("embed", "study", "demo")
 INTERRUPTED = 130  # as a shell tells of an end by Ctrl-C
@@ -458,20 +472,29 @@ def study() -> None:
 @click.option("--workers", type=int, default=2, show_default=True, help="Models at a time.")
 @DEVICE
 @click.option("--n", type=int, help="At most so many samples in every part.")
-def study_run(plan: Path, output: Path | None, workers: int, device: str, n: int | None) -> None:
-    """Do what PLAN (YAML or JSON) asks for and is not done yet."""
+@_on_dask
+def study_run(
+    plan: Path, output: Path | None, workers: int, device: str, n: int | None, **dask: Any
+) -> None:
+    """Do what PLAN (YAML or JSON) asks for and is not done yet.
+
+    Models embed here; who compares may be Dask's workers, which must see the folder.
+    """
+    from consilience.study.cluster import client_of
     from consilience.study.plan import read_plan
     from consilience.study.run import run_study
 
     asked = read_plan(plan)
     folder = output or plan.with_suffix("")
-    run_study(
-        asked if n is None else asked.with_n(n),
-        folder,
-        workers=workers,
-        device=device,
-        say=click.echo,
-    )
+    with client_of(**dask) as client:
+        run_study(
+            asked if n is None else asked.with_n(n),
+            folder,
+            workers=workers,
+            device=device,
+            say=click.echo,
+            client=client,
+        )
 
 
 @study.command("add")

@@ -27,6 +27,19 @@ def test_equal_the_products_of_the_augmented_sets(ops, sets):
         assert one.n_samples == 97
 
 
+def test_blocks_of_rows_about_the_same_shifts_add_up(ops, sets):
+    shifts = [np.linspace(-1.0, 1.0, X.shape[1]) for X in sets]
+    (whole,) = ops.moments(sets, [(0, 1)], shifts=shifts)
+    first, second = (
+        next(iter(ops.moments([X[rows] for X in sets], [(0, 1)], shifts=shifts)))
+        for rows in (slice(0, 40), slice(40, None))
+    )
+    expected = augmented(sets[0], shifts[0]).T @ augmented(sets[1], shifts[1])
+    assert_allclose(whole.matrix, expected, rtol=1e-12, atol=1e-11)
+    assert_allclose((first + second).matrix, expected, rtol=1e-12, atol=1e-11)
+    assert_array_equal(first.shift_x, shifts[0])
+
+
 @pytest.mark.parametrize(
     ("n_samples", "n_features"),
     [(1, (1, 1)), (2, (3, 9)), (7, (6, 14)), (511, (22, 30)), (513, (129, 191)), (1025, (5, 390))],

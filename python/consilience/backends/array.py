@@ -84,11 +84,21 @@ class ArrayBackend:
         # The reference approximates nothing.
         return self.knn_exact(X, k=k, distance=distance)
 
-    def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
+    def moments(
+        self,
+        sets: Sequence[Any],
+        pairs: Sequence[tuple[int, int]],
+        shifts: Sequence[Floats] | None = None,
+    ) -> Iterator[Moments]:
         xp = array_namespace(*sets)
         for a, b in pairs:
             X, Y = (xp.astype(sets[m], xp.float64) for m in (a, b))
-            shift_x, shift_y = _means(xp, X), _means(xp, Y)
+            shift_x, shift_y = (
+                _means(xp, Z)
+                if shifts is None
+                else xp.asarray(shifts[m][None, :], device=device(Z))
+                for m, Z in ((a, X), (b, Y))
+            )
             matrix = _augmented(xp, X - shift_x).T @ _augmented(xp, Y - shift_y)
             if a == b:  # exactly symmetric, which products need not be
                 matrix = (matrix + matrix.T) / 2.0

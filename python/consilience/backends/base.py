@@ -87,8 +87,17 @@ class Backend(Protocol):
         brings depends on the data and is measured, where one to aim at could not be promised.
         """
 
-    def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
-        """Yield the augmented cross-moment of each pair of sets, about shifts near their means."""
+    def moments(
+        self,
+        sets: Sequence[Any],
+        pairs: Sequence[tuple[int, int]],
+        shifts: Sequence[Floats] | None = None,
+    ) -> Iterator[Moments]:
+        """Yield the augmented cross-moment of each pair of sets.
+
+        shifts : of each set, (n_features,): blocks of rows about the same ones add up; some near
+            the means if None
+        """
 
     def pair_terms(self, channels: Sequence[Channel]) -> PairTable:
         """Return row sums and products of all channels, from one sweep over tiles."""

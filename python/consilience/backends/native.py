@@ -163,7 +163,12 @@ class NativeBackend:
             found = _core.knn_approx(X, distance=distance, seed=seed, step=step, **options)
         return certified(Graph(*found), rows, true[:, :k])
 
-    def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
+    def moments(
+        self,
+        sets: Sequence[Any],
+        pairs: Sequence[tuple[int, int]],
+        shifts: Sequence[Floats] | None = None,
+    ) -> Iterator[Moments]:
         widths: list[int] = [X.shape[1] for X in sets]
 
         def needed(n_pairs: int) -> int:
@@ -178,7 +183,7 @@ class NativeBackend:
             return _core.moments_bytes(len(sets[0]), width, len(used)) + result
 
         size = self._fitting("moments", len(pairs), needed)
-        shifts = [self._near_means(X) for X in sets]
+        shifts = [self._near_means(X) for X in sets] if shifts is None else shifts
         for first in range(0, len(pairs), size):
             batch = pairs[first : first + size]
             used = sorted({m for pair in batch for m in pair})

@@ -7,17 +7,22 @@ import platform
 import time
 import warnings
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from consilience._evaluate import Terms, metric_with, terms_of
+from consilience._memory import as_bytes, bounded
 from consilience._validate import check_choice, check_integer
+from consilience.backends.striped import striping
 from consilience.metrics import PRESETS
 from consilience.metrics._graph import METHODS, SearchSettings
 from consilience.metrics._registry import Registered, Score
 from consilience.needs import Method, MomentNeed, SampleNeed
+from consilience.store import StoredEmbeddings, align
 from consilience.study._errors import INTERVALS, Intervals, sampled, std_errors, wider_needs
 from consilience.study._nulls import NULL_MODES, Chance, NullMode, by_law
 from consilience.study._previous import Known, known_scores
@@ -25,6 +30,9 @@ from consilience.study._work import do_work
 from consilience.study.score_matrix import ScoreMatrix
 from consilience.study.scores import OPTIONAL, Scores
 from consilience.terms import Floats
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 Request = str | tuple[str, Mapping[str, Any]]
 
@@ -68,6 +76,8 @@ def compare(
     device: str = "auto",
     n_threads: int | None = None,
     max_memory: int | str | None = None,
+    client: Executor | Client | None = None,
+    checkpoint: str | Path | None = None,
 ) -> ScoreMatrix:
     """Score every pair of models under every metric.
 
@@ -77,7 +87,8 @@ def compare(
     Parameters
     ----------
     models : mapping from name to array of shape (n_samples, n_features)
-        Row i of every array comes from the same sample.
+        Row i of every array comes from the same sample. Or from name to `StoredEmbeddings`, which
+        are aligned by sample id and must hold the same samples.
     metrics : list of metric names or (name, settings), optional
         For example ``["cknna", ("mutual_knn", {"k": 5})]``.
     preset : "matter" or "prh", optional
@@ -123,6 +134,14 @@ def compare(
     max_memory : int or str, optional
         Bytes an op may use beyond the embeddings and its result, or like "4GiB"; of embeddings
         that are mapped from files, what is in memory is counted as well.
+    client : concurrent.futures.Executor or dask.distributed.Client, optional
+        Who does the heavy work: searches, ranks and sums, cut by rows into tasks that open the
+        embeddings by path. The same scores as without, sums to 1e-12 (docs/scaling.md).
+        `n_threads` and `max_memory` are then those of a task.
+    checkpoint : path, optional
+        Folder for what such tasks find, with a client or without: after an interruption, the same
+        comparison goes on from there. All workers must see it under the same path. It may be
+        removed at any time.
 
     Returns
     -------
@@ -134,6 +153,10 @@ def compare(
         On fewer than two models, different n_samples, an unknown metric or preset (with the
         nearest name), an input that a metric is not defined for, or a `previous` of another
         number of samples.
+    FileExistsError
+        If another process works with `checkpoint`.
+    ConnectionError
+        If workers or their scheduler are lost for good.
 
     Examples
     --------
@@ -143,25 +166,48 @@ def compare(
     >>> m["mutual_knn"].tolist()
     [[1.0, 1.0], [1.0, 1.0]]
     """
-    started = time.perf_counter()
-    if not isinstance(models, Mapping):
-        raise TypeError(
-            f"`models` must map names to arrays, got {type(models).__name__}; "
-            'for example {"model A": X, "model B": Y}'
+    max_memory = as_bytes(max_memory)
+    arrays = _arrays(models)
+    run = {"backend": backend, "device": device, "n_threads": n_threads, "max_memory": max_memory}
+    with (
+        bounded(arrays.values(), max_memory),
+        striping(client, checkpoint, **run) as around,
+    ):
+        return _compare(
+            arrays,
+            metrics,
+            preset=preset,
+            neighbors=neighbors,
+            rows=rows,
+            null=null,
+            permutations=permutations,
+            seed=seed,
+            intervals=intervals,
+            previous=previous,
+            progress=progress,
+            run=run | {"around": around},
         )
-    if len(models) < 2:
-        raise ValueError(f"`models` must name at least two models, got {len(models)}")
+
+
+def _compare(
+    models: Mapping[str, Any],
+    metrics: Iterable[Request] | None,
+    *,
+    preset: str | None,
+    neighbors: Method,
+    rows: int | None,
+    null: NullMode | None,
+    permutations: int,
+    seed: int,
+    intervals: Intervals | None,
+    previous: ScoreMatrix | None,
+    progress: bool,
+    run: Mapping[str, Any],
+) -> ScoreMatrix:
+    started = time.perf_counter()
     inference = _inference(null, permutations, seed, intervals)
     columns = _columns(metrics, preset)
-    terms = terms_of(
-        models.items(),
-        [],
-        [],
-        backend=backend,
-        device=device,
-        n_threads=n_threads,
-        max_memory=max_memory,
-    )
+    terms = terms_of(models.items(), [], [], **run)
     columns, all_pairs = _searched(columns, terms.n_samples, neighbors, rows, seed)
     columns, skipped = _feasible(columns, terms, lenient=metrics is None)
     _check_null(null, columns, terms)
@@ -206,6 +252,28 @@ def compare(
         | {"inference": inference}
         | _search_facts(columns, scores, all_pairs, terms),
     )
+
+
+def _arrays(models: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the models' arrays; the rows of stores in the order of the first."""
+    if not isinstance(models, Mapping):
+        raise TypeError(
+            f"`models` must map names to arrays, got {type(models).__name__}; "
+            'for example {"model A": X, "model B": Y}'
+        )
+    if len(models) < 2:
+        raise ValueError(f"`models` must name at least two models, got {len(models)}")
+    stored = {name: one for name, one in models.items() if isinstance(one, StoredEmbeddings)}
+    if stored and len(stored) < len(models):
+        other = next(name for name in models if name not in stored)
+        raise ValueError(
+            f"{next(iter(stored))!r} is a store with sample ids and {other!r} a plain array; give "
+            "either, as rows cannot be matched between them"
+        )
+    if not stored:
+        return dict(models)
+    _, arrays = align(list(stored.values()), how="error")
+    return dict(zip(stored, arrays, strict=True))
 
 
 def _inference(
@@ -277,7 +345,7 @@ def _searched(
             reasons[column.label] = reason
     if reasons:
         told = "; ".join(f"{label}: {reason}" for label, reason in reasons.items())
-        warnings.warn(f"all pairs of samples are searched for some metrics. {told}", stacklevel=3)
+        warnings.warn(f"all pairs of samples are searched for some metrics. {told}", stacklevel=4)
     return found, reasons
 
 
@@ -357,7 +425,7 @@ def _feasible(
             if not lenient:
                 raise
             skipped[column.label] = str(error)
-            warnings.warn(f"{column.label} is left out: {error}", stacklevel=3)
+            warnings.warn(f"{column.label} is left out: {error}", stacklevel=4)
         else:
             kept.append(column)
     if not kept:

@@ -10,11 +10,14 @@ import datetime
 import hashlib
 import json
 import platform
+import shutil
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,10 +43,29 @@ from consilience.study.plan import PartPlan, StudyPlan
 from consilience.study.result import Part, StudyResult
 from consilience.study.score_matrix import ScoreMatrix
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 PLAN = "plan.json"
+TERMS = "terms"
 WORKERS = 2
+# From here on a comparison may take minutes, which an interruption would cost.
+KEPT_SAMPLES = 50_000
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Comparing:
+    """Where embeddings are compared: on which device, and by whose hands."""
+
+    device: str
+    client: Executor | Client | None
+
+    @property
+    def device_here(self) -> str:
+        """Return the device of what this process compares itself, beside workers with GPUs."""
+        return self.device if self.client is None else "auto"
 
 
 def run_study(
@@ -54,6 +76,7 @@ def run_study(
     device: str = "auto",
     report: bool = True,
     say: Say = lambda line: None,
+    client: Executor | Client | None = None,
 ) -> StudyResult:
     """Do what a plan asks for and is not done yet, and write the report.
 
@@ -70,6 +93,9 @@ def run_study(
         Write report.html, figures and tables.
     say : callable
         Told one line at a time what happens.
+    client : concurrent.futures.Executor or dask.distributed.Client, optional
+        Who does the heavy work of comparing, as in `compare`; workers must see `folder` and the
+        embeddings under the same paths.
 
     Returns
     -------
@@ -88,8 +114,10 @@ def run_study(
     -----
     Running a finished study again computes nothing. After an interruption, a run goes on where
     the last one was: embeddings are kept as they are made, scores and analyses part by part.
+    What scores of many samples are made of is kept in ``terms/PART`` until the part is finished.
     """
-    check_device(device)
+    if client is None:
+        check_device(device)
     folder = Path(folder)
     for part in plan.parts:
         if part.data and (sentence := missing(find_dataset(part.data.partition(":")[0]))):
@@ -98,16 +126,16 @@ def run_study(
     with exclusive(folder):
         remove_temporaries(folder)
         _write_json(folder / PLAN, plan.to_json())
-        return _run(plan, folder, workers, device, report, say)
+        return _run(plan, folder, workers, _Comparing(device, client), report, say)
 
 
 def _run(
-    plan: StudyPlan, folder: Path, workers: int, device: str, report: bool, say: Say
+    plan: StudyPlan, folder: Path, workers: int, how: _Comparing, report: bool, say: Say
 ) -> StudyResult:
     started = time.perf_counter()
     outcomes = {part.name: outcomes_of(part, folder, say) for part in plan.parts}
     embed_missing(plan, folder, outcomes, workers, say)
-    parts = [_part(part, folder, outcomes[part.name], device, say) for part in plan.parts]
+    parts = [_part(part, folder, outcomes[part.name], how, say) for part in plan.parts]
     by_name = {part.name: part for part in parts}
     identity = _digest(json.dumps([plan.to_json(), [part.answers for part in parts]]))
     before = _before(folder)
@@ -137,7 +165,9 @@ def _run(
 # ---- one part ----------------------------------------------------------------------------
 
 
-def _part(plan: PartPlan, folder: Path, outcomes: Sequence[Outcome], device: str, say: Say) -> Part:
+def _part(
+    plan: PartPlan, folder: Path, outcomes: Sequence[Outcome], how: _Comparing, say: Say
+) -> Part:
     """Return the part as it was written down, if it still answers the plan, else a new one."""
     done = [o for o in outcomes if o.stored is not None]
     stores = [o.stored for o in done if o.stored is not None]
@@ -153,8 +183,10 @@ def _part(plan: PartPlan, folder: Path, outcomes: Sequence[Outcome], device: str
         "stores": {name: _store_digest(s) for name, s in zip(names, stores, strict=True)},
         "plan": _digest(json.dumps(StudyPlan("", parts=(plan,)).to_json(), sort_keys=True)),
     }
+    terms = folder / TERMS / plan.name
     old = _old_part(folder, plan.name)
     if old is not None and old.answers == answers:
+        shutil.rmtree(terms, ignore_errors=True)  # the run that saved it may have ended there
         return old
     _check_whole(plan, done)
     samples, notes = _samples(plan, ids)
@@ -162,14 +194,14 @@ def _part(plan: PartPlan, folder: Path, outcomes: Sequence[Outcome], device: str
     notes += [f"{o.plan.name} is missing: {o.reason}." for o in outcomes if o.stored is None]
     by_name = dict(zip(names, arrays, strict=True))
     say(f"comparing {len(names)} models over {len(ids)} samples of {plan.name}")
-    matrix = _compare(plan, by_name, _previous(old, answers), device)
+    matrix = _compare(plan, by_name, _previous(old, answers), how, terms)
     for label, reason in matrix.provenance.get("skipped", {}).items():
         notes.append(f"{label} was left out: {reason}.")
-    for label, how in matrix.provenance.get("neighbors", {}).items():
-        notes.append(f"{label}: neighbours {how}.")
+    for label, found in matrix.provenance.get("neighbors", {}).items():
+        notes.append(f"{label}: neighbours {found}.")
     facts = tuple(model_facts(o) for o in done)
     energies, layers = energies_of(done, ids), aligned_layers(plan, folder, names)
-    context = Context(plan, matrix, facts, by_name, samples, energies, layers, device)
+    context = Context(plan, matrix, facts, by_name, samples, energies, layers, how.device_here)
     analyses, left_out = analyze(context, say)
     part = Part(
         name=plan.name,
@@ -184,6 +216,7 @@ def _part(plan: PartPlan, folder: Path, outcomes: Sequence[Outcome], device: str
         answers=answers,
     )
     part.save(folder)  # at once, so that an interruption does not cost it
+    shutil.rmtree(terms, ignore_errors=True)
     return part
 
 
@@ -229,8 +262,16 @@ def _previous(old: Part | None, answers: Mapping[str, Any]) -> ScoreMatrix | Non
 
 
 def _compare(
-    plan: PartPlan, arrays: dict[str, NDArray[Any]], previous: ScoreMatrix | None, device: str
+    plan: PartPlan,
+    arrays: dict[str, NDArray[Any]],
+    previous: ScoreMatrix | None,
+    how: _Comparing,
+    terms: Path,
 ) -> ScoreMatrix:
+    n_samples = len(next(iter(arrays.values())))
+    kept = how.client is not None or n_samples >= KEPT_SAMPLES
+    if kept:
+        terms.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is left out is in the provenance too
         preset = None if plan.metrics else plan.preset or next(iter(PRESETS))
@@ -242,7 +283,9 @@ def _compare(
             rows=plan.rows,
             progress=True,
             previous=previous,
-            device=device,
+            device=how.device,
+            client=how.client,
+            checkpoint=terms if kept else None,
         )
 
 

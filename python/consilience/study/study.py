@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from consilience.study.score_matrix import Array, ScoreMatrix
 # Plans know all models and datasets: they are imported where one is run.
 if TYPE_CHECKING:
     import pandas as pd
+    from distributed import Client
 
     from consilience.study.plan import ModelPlan, StudyPlan
 
@@ -52,11 +54,14 @@ class Study:
         workers: int = 2,
         device: str = "auto",
         say: Callable[[str], None] = print,
+        client: Executor | Client | None = None,
     ) -> Study:
         """Run a plan (a file, a mapping, or a StudyPlan) in a folder, or what is left of it."""
         from consilience.study.run import run_study
 
-        run_study(_as_plan(plan), Path(folder), workers=workers, device=device, say=say)
+        run_study(
+            _as_plan(plan), Path(folder), workers=workers, device=device, say=say, client=client
+        )
         return cls(folder)
 
     def add(
@@ -67,6 +72,7 @@ class Study:
         workers: int = 2,
         device: str = "auto",
         say: Callable[[str], None] = print,
+        client: Executor | Client | None = None,
     ) -> Study:
         """Return the study with one more model: one row of every matrix is computed."""
         from consilience.study.plan import ModelPlan, read_plan
@@ -74,7 +80,8 @@ class Study:
 
         added = model if isinstance(model, ModelPlan) else ModelPlan(file_name(model), model)
         plan = read_plan(self.folder / PLAN).with_model(part, added)
-        return type(self).run(plan, self.folder, workers=workers, device=device, say=say)
+        how: dict[str, Any] = {"workers": workers, "device": device, "say": say, "client": client}
+        return type(self).run(plan, self.folder, **how)
 
     @property
     def parts(self) -> tuple[str, ...]:

@@ -112,9 +112,14 @@ class CudaBackend:
         # Tensor cores search a million rows exactly in the time that an approximation would take.
         return self.knn_exact(X, k=k, distance=distance)
 
-    def moments(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Iterator[Moments]:
+    def moments(
+        self,
+        sets: Sequence[Any],
+        pairs: Sequence[tuple[int, int]],
+        shifts: Sequence[Floats] | None = None,
+    ) -> Iterator[Moments]:
         here = [X if isinstance(X, np.ndarray) else self.device.view(X) for X in sets]
-        return cross_moments.moments(self.device, here, pairs, self.max_memory)
+        return cross_moments.moments(self.device, here, pairs, self.max_memory, shifts)
 
     def edge_values(
         self, X: Any, graph: Graph, *, centered: bool, products: Floats | None = None

@@ -22,14 +22,18 @@ BLOCK, ENOUGH_BLOCKS, FEWEST_SPLIT = 128, 528, 2048
 
 
 def moments(
-    device: Device, sets: Sequence[Any], pairs: Sequence[tuple[int, int]], max_memory: int
+    device: Device,
+    sets: Sequence[Any],
+    pairs: Sequence[tuple[int, int]],
+    max_memory: int,
+    shifts: Sequence[Floats] | None = None,
 ) -> Iterator[Moments]:
     """Yield the moments of the pairs; see backends.base.Backend.
 
     Sets on the host are brought over a block of rows at a time: they may be larger than the GPU.
     """
     for batch in _batches([X.shape[1] for X in sets], pairs, len(sets[0]), max_memory):
-        yield from _Batch.of(device, sets, batch, max_memory).moments()
+        yield from _Batch.of(device, sets, batch, max_memory).moments(shifts)
 
 
 def _batches(
@@ -106,9 +110,11 @@ class _Batch:
     def width(self) -> int:
         return max(self.ends.values()) + 2
 
-    def moments(self) -> Iterator[Moments]:
+    def moments(self, given: Sequence[Floats] | None) -> Iterator[Moments]:
         device, width, features = self.device, self.width, self.features
-        shifts = {m: _shift(device, self.sets[m]) for m in self.starts}
+        shifts = {
+            m: _shift(device, self.sets[m]) if given is None else given[m] for m in self.starts
+        }
         on_device = {m: device.from_host(shift) for m, shift in shifts.items()}
         sums = {run: self._of_run(*run) for run in self._runs()}
         n_ends = width - features

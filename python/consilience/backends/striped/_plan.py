@@ -1,0 +1,81 @@
+"""How the work of an op is cut: by rows, into stripes of about as many seconds as asked for.
+
+A plan looks at the sizes of the arrays alone, never at who will work: sums have one order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+# Products per second of one core, about, by which seconds are estimated; a symmetric sweep that
+# makes each tile once counts the whole square (bench/bench_scaling_out.py).
+RATES = {
+    "knn_exact": 80e9,
+    "knn_approx": 7e9,
+    "rank_counts": 45e9,
+    "joint_nearest": 280e9,
+    "moments": 50e9,
+    "pair_terms": 140e9,
+}
+# Of a task, by default: the overhead of one on Dask is below 0.1 s (docs/scaling.md).
+TASK_SECONDS = 10.0
+# A sweep over all rows makes each tile once, for both of its sides; stripes make it twice. Up to
+# so many stripes, all rows are one task.
+WORTH_CUTTING = 4
+# Work below this share of a task is done at once where it is asked for.
+LEAST_SHARE = 1 / 20
+# Bytes of the result of a task of moments, about.
+RESULT_BYTES = 256 << 20
+
+Stripe = tuple[int, int]
+
+
+def seconds_of(op: str, products: float) -> float:
+    """Return how long one core takes for an op, about."""
+    return products / RATES[op]
+
+
+def stripes_of(
+    op: str, n_rows: int, products: float, *, seconds: float, rows: int | None, symmetric: bool
+) -> list[Stripe | None]:
+    """Return the stripes [first, stop) of an op over `n_rows` rows, or [None] for all at once.
+
+    Parameters
+    ----------
+    products : float
+        Multiplications of the op.
+    seconds : float
+        Of one core, that a stripe is to take at least.
+    rows : int, optional
+        Rows of a stripe, instead.
+    symmetric : bool
+        Whether all rows at once cost half of what their stripes do.
+    """
+    if rows is not None:
+        count = math.ceil(n_rows / rows)
+    else:
+        count = min(n_rows, int(seconds_of(op, products) / seconds))
+        if symmetric and count <= WORTH_CUTTING:
+            count = 1
+    if count <= 1:
+        return [None]
+    edges = [round(i * n_rows / count) for i in range(count + 1)]
+    return [(first, stop) for first, stop in pairwise(edges) if first < stop]
+
+
+def batches_of_pairs(
+    pairs: Sequence[tuple[int, int]], widths: Sequence[int]
+) -> list[list[tuple[int, int]]]:
+    """Return the pairs in their order, as many at a time as one result may hold."""
+    batches: list[list[tuple[int, int]]] = []
+    room = 0
+    for a, b in pairs:
+        size = 8 * (widths[a] + 2) * (widths[b] + 2)
+        if size > room or not batches:
+            batches.append([])
+            room = RESULT_BYTES
+        batches[-1].append((a, b))
+        room -= size
+    return batches
