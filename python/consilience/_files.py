@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 CHUNK = 1 << 20
 PATIENCE = 2.0
@@ -105,24 +105,31 @@ def exclusive(folder: Path) -> Iterator[None]:
     OSError
         If the file system has no locks.
     """
+    until = time.monotonic() + PATIENCE  # a process that was killed may still be going
+    while (lock := _locked(folder / ".lock")) is None:
+        if time.monotonic() > until:
+            raise FileExistsError(f"another process is writing in {folder}; wait until it ends")
+        time.sleep(PATIENCE / 40)
+    with lock:
+        yield
+
+
+def _locked(path: Path) -> IO[str] | None:
+    """Return the lock, held, or None if another process holds it or removed it meanwhile."""
     import fcntl  # POSIX only, as is the promise of an atomic rename
 
-    with (folder / ".lock").open("w") as lock:
-        until = time.monotonic() + PATIENCE  # a process that was killed may still be going
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > until:
-                    raise FileExistsError(
-                        f"another process is writing in {folder}; wait until it ends"
-                    ) from error
-                time.sleep(PATIENCE / 40)
-            except OSError as error:
-                raise OSError(
-                    f"{folder} cannot be locked against other writers ({error.strerror}): its "
-                    "file system has no locks; choose a folder on one that has, such as a "
-                    "local disk"
-                ) from error
-        yield
+    lock = path.open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+            return lock
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except OSError as error:
+        lock.close()
+        raise OSError(
+            f"{path.parent} cannot be locked against other writers ({error.strerror}): its file "
+            "system has no locks; choose a folder on one that has, such as a local disk"
+        ) from error
+    lock.close()
+    return None

@@ -472,9 +472,16 @@ def study() -> None:
 @click.option("--workers", type=int, default=2, show_default=True, help="Models at a time.")
 @DEVICE
 @click.option("--n", type=int, help="At most so many samples in every part.")
+@click.option("--max-memory", help='Of comparing, beyond the embeddings, as "4GiB".')
 @_on_dask
 def study_run(
-    plan: Path, output: Path | None, workers: int, device: str, n: int | None, **dask: Any
+    plan: Path,
+    output: Path | None,
+    workers: int,
+    device: str,
+    n: int | None,
+    max_memory: str | None,
+    **dask: Any,
 ) -> None:
     """Do what PLAN (YAML or JSON) asks for and is not done yet.
 
@@ -494,6 +501,7 @@ def study_run(
             device=device,
             say=click.echo,
             client=client,
+            max_memory=max_memory,
         )
 
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from consilience import store
 from consilience._files import exclusive, remove_temporaries, write_durably
+from consilience._memory import as_bytes
 from consilience.backends import check_device
 from consilience.datasets import Samples, find_dataset, load_samples, missing
 from consilience.metrics import PRESETS
@@ -61,6 +62,7 @@ class _Comparing:
 
     device: str
     client: Executor | Client | None
+    max_memory: int | None
 
     @property
     def device_here(self) -> str:
@@ -77,6 +79,7 @@ def run_study(
     report: bool = True,
     say: Say = lambda line: None,
     client: Executor | Client | None = None,
+    max_memory: int | str | None = None,
 ) -> StudyResult:
     """Do what a plan asks for and is not done yet, and write the report.
 
@@ -96,6 +99,8 @@ def run_study(
     client : concurrent.futures.Executor or dask.distributed.Client, optional
         Who does the heavy work of comparing, as in `compare`; workers must see `folder` and the
         embeddings under the same paths.
+    max_memory : int or str, optional
+        As in `compare`: bytes, or like "4GiB".
 
     Returns
     -------
@@ -109,6 +114,8 @@ def run_study(
         If the GPU that was asked for cannot be had.
     FileExistsError
         If another process is working on this study.
+    MemoryError
+        If what a comparison keeps cannot fit, before it begins; says what would.
 
     Notes
     -----
@@ -118,6 +125,7 @@ def run_study(
     """
     if client is None:
         check_device(device)
+    how = _Comparing(device, client, as_bytes(max_memory))
     folder = Path(folder)
     for part in plan.parts:
         if part.data and (sentence := missing(find_dataset(part.data.partition(":")[0]))):
@@ -126,7 +134,7 @@ def run_study(
     with exclusive(folder):
         remove_temporaries(folder)
         _write_json(folder / PLAN, plan.to_json())
-        return _run(plan, folder, workers, _Comparing(device, client), report, say)
+        return _run(plan, folder, workers, how, report, say)
 
 
 def _run(
@@ -201,7 +209,8 @@ def _part(
         notes.append(f"{label}: neighbours {found}.")
     facts = tuple(model_facts(o) for o in done)
     energies, layers = energies_of(done, ids), aligned_layers(plan, folder, names)
-    context = Context(plan, matrix, facts, by_name, samples, energies, layers, how.device_here)
+    run = (how.device_here, how.max_memory)
+    context = Context(plan, matrix, facts, by_name, samples, energies, layers, *run)
     analyses, left_out = analyze(context, say)
     part = Part(
         name=plan.name,
@@ -285,6 +294,7 @@ def _compare(
             previous=previous,
             device=how.device,
             client=how.client,
+            max_memory=how.max_memory,
             checkpoint=terms if kept else None,
         )
 
