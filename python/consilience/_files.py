@@ -44,8 +44,7 @@ def durably(path: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):  # the first error is the one to tell
             temporary.unlink(missing_ok=True)
         raise
-    with naming(path):
-        sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def remove_temporaries(folder: Path) -> None:
@@ -80,7 +79,8 @@ def sync_folder(folder: Path) -> None:
     """Make renames inside `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(folder):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
