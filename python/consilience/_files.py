@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 CHUNK = 1 << 20
 LONGEST_NAME = 200  # bytes, with room for what is written after it
@@ -53,8 +53,7 @@ def durably(path: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):  # the first error is the one to tell
             temporary.unlink(missing_ok=True)
         raise
-    with naming(path):
-        sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def remove_temporaries(folder: Path) -> None:
@@ -89,7 +88,8 @@ def sync_folder(folder: Path) -> None:
     """Make renames inside `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(folder):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -146,24 +146,31 @@ def exclusive(folder: Path) -> Iterator[None]:
     OSError
         If the file system has no locks.
     """
+    until = time.monotonic() + PATIENCE  # a process that was killed may still be going
+    while (lock := _locked(folder / ".lock")) is None:
+        if time.monotonic() > until:
+            raise FileExistsError(f"another process is writing in {folder}; wait until it ends")
+        time.sleep(PATIENCE / 40)
+    with lock:
+        yield
+
+
+def _locked(path: Path) -> IO[str] | None:
+    """Return the lock, held, or None if another process holds it or removed it meanwhile."""
     import fcntl  # POSIX only, as is the promise of an atomic rename
 
-    with (folder / ".lock").open("w") as lock:
-        until = time.monotonic() + PATIENCE  # a process that was killed may still be going
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > until:
-                    raise FileExistsError(
-                        f"another process is writing in {folder}; wait until it ends"
-                    ) from error
-                time.sleep(PATIENCE / 40)
-            except OSError as error:
-                raise OSError(
-                    f"{folder} cannot be locked against other writers ({error.strerror}): its "
-                    "file system has no locks; choose a folder on one that has, such as a "
-                    "local disk"
-                ) from error
-        yield
+    lock = path.open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+            return lock
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except OSError as error:
+        lock.close()
+        raise OSError(
+            f"{path.parent} cannot be locked against other writers ({error.strerror}): its file "
+            "system has no locks; choose a folder on one that has, such as a local disk"
+        ) from error
+    lock.close()
+    return None

@@ -122,8 +122,8 @@ def make_plans(folder, data, embedded=None):
         facts = {"modality": "string" if seed % 2 else "graph", "architecture": f"net {seed // 2}"}
         given.append({"name": f"m{seed}", "store": str(folder / f"m{seed}"), "facts": facts})
     how = {
-        "metrics": ["cknna", "cka", "distance_correlation"],
-        "analyses": ["condensed", "partition", "tree", "dimension"],
+        "metrics": ["cknna", "distance_correlation"],
+        "analyses": ["partition", "tree"],
     }
     embeds = {"data": f"fasta:{embedded or data}", "models": ["random", *given[:2]]}
     return (

@@ -11,7 +11,8 @@ import pytest
 
 from faults.harness import DIE_AFTER, FAIL, READ, RENAME, SYNC, WRITE, Fault
 
-PLACES = 8
+PLACES = 6
+MANY = 60
 SMALL = 12 * 4096
 
 
@@ -23,18 +24,19 @@ def told(ended, folder):
     return last
 
 
-def places(kinds, trace, most):
-    """Return which calls of these kinds are tried: all, or some from the first to the last."""
-    count = sum(kind in kinds for kind, *_ in trace)
-    assert count >= 4
-    return range(count) if most >= count else [round(i * (count - 1) / most) for i in range(most)]
+def places(count, every):
+    """Return which of so many calls are tried: some from the first to the last."""
+    assert count > 2
+    most = min(count, MANY if every else PLACES)
+    return [round(i * (count - 1) / (most - 1)) for i in range(most)]
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO], ids=["full", "broken"])
 @pytest.mark.parametrize("scene", ["embed", "study by command"])
 def test_a_write_that_fails_is_one_sentence_and_nothing_lost(cases, tmp_path, every, scene, error):
     case = cases[scene]
-    for at in places(("write", "sync", "rename"), case.trace, 10**6 if every else PLACES):
+    kinds = ("write", "sync", "rename")
+    for at in places(sum(kind in kinds for kind, *_ in case.trace), every):
         folder = case.fresh(tmp_path / "run")
         fault = Fault(WRITE | SYNC | RENAME, FAIL, at, error=error, lasting=True)
         ended = case.run(folder, fault=fault)
@@ -53,8 +55,7 @@ def test_a_read_that_fails_ends_in_a_sentence_or_the_right_digits(cases, tmp_pat
     below = {"embed": tmp_path, "study by command": case.given.parent}[scene]
     for place in (tmp_path, below) if below != tmp_path else (tmp_path,):
         count = case.run(copied(half, tmp_path / "run"), below=place, fault=Fault(READ)).calls
-        assert count > 2
-        for at in range(0, count, 1 if every else max(1, count // PLACES)):
+        for at in places(count, every):
             folder = copied(half, tmp_path / "run")
             fault = Fault(READ, FAIL, at, error=errno.EIO)
             ended = case.run(folder, below=place, fault=fault)

@@ -24,22 +24,25 @@ def asked(ended):
 
 
 def check_nothing_twice(case, killed, before, again):
-    """At most the batch under way is made again, and no finished part."""
+    """At most the batch under way is made again, no finished part and no finished task."""
     if case.scene == "embed" and before is None:
         total = len(case.expected[0])
         assert asked(again) <= total - max(0, asked(killed) - BATCH)
     if case.scene == "study":
-        for part in before:
+        parts, tasks = before
+        for part in parts:
             assert f"samples of {part}" not in again.output
+        assert not tasks & {to for what, _, to in again.trace if what == "rename"}
         if re.search(r"  first/random: [\d.]+ s", killed.output):
             assert "embedding:" not in again.output
 
 
 def finished(case, folder):
-    """Return the store that was finished, or the names of the parts that were."""
+    """Return the store that was finished, or the parts and the records of tasks that were."""
     if case.scene != "study":
         return _whole(stored, folder)
-    return [name for name in ("first", "second") if _whole(Part.load, folder, name)]
+    parts = [name for name in ("first", "second") if _whole(Part.load, folder, name)]
+    return parts, {str(path) for path in folder.glob("terms/*/results/*.json")}
 
 
 def _whole(load, *place):

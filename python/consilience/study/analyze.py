@@ -56,7 +56,12 @@ class Context:
         default_factory=dict
     )
     device: str = "auto"
-    max_memory: int | str | None = None
+    max_memory: int | None = None
+
+    @property
+    def run(self) -> dict[str, Any]:
+        """Return how to compare."""
+        return {"device": self.device, "max_memory": self.max_memory}
 
     @property
     def real(self) -> tuple[str, ...]:
@@ -221,14 +226,7 @@ def _locality(context: Context) -> dict[str, Any]:
         raise ValueError(f"fewer than two of k = {context.plan.ks} fit {len(rows)} samples")
     arrays = {name: np.asarray(context.arrays[name])[rows] for name in context.real}
     requests = [("cknna", {"k": k}) for k in ks]
-    matrix = compare(
-        arrays,
-        [*requests, GLOBAL],
-        null=None,
-        intervals=None,
-        device=context.device,
-        max_memory=context.max_memory,
-    )
+    matrix = compare(arrays, [*requests, GLOBAL], null=None, intervals=None, **context.run)
     by_k = dict(zip(ks, matrix.metrics, strict=False))
     found = analyses.locality(matrix, by_k).to_json()
     return {**found, "n_samples": len(rows)}
@@ -252,8 +250,7 @@ def _dimension(context: Context) -> dict[str, Any]:
         rows=context.plan.rows,
         null=None,
         intervals=None,
-        device=context.device,
-        max_memory=context.max_memory,
+        **context.run,
     )
     types = [str(fact.get("embedding") or "") for fact in context.facts]
     return analyses.dimension(matrix, matrix.metrics, types).to_json()
@@ -327,9 +324,7 @@ def _layers(context: Context) -> list[dict[str, Any]]:
     found = []
     for (a, b), (layers_a, layers_b) in context.layers.items():
         k = min(25, len(next(iter(layers_a.values()))) // 4)
-        result = analyses.layers(
-            layers_a, layers_b, "cknna", {"k": k}, a=a, b=b, device=context.device
-        )
+        result = analyses.layers(layers_a, layers_b, "cknna", {"k": k}, a=a, b=b, **context.run)
         found.append(result.to_json())
     return found
 

@@ -25,6 +25,7 @@ from consilience.metrics._rows import RowSettings
 from consilience.needs import Method, MomentNeed, SampleNeed
 from consilience.store import StoredEmbeddings, align
 from consilience.study._errors import INTERVALS, Intervals, sampled, std_errors, wider_needs
+from consilience.study._fit import check_fits
 from consilience.study._nulls import NULL_MODES, Chance, NullMode, by_law
 from consilience.study._previous import Known, known_scores
 from consilience.study._work import do_work
@@ -223,6 +224,7 @@ def _compare(
     cells = [_cells(column, len(models), known) for column in columns]
     terms.pairs = sorted({(cell[0], cell[-1]) for some in cells for cell in some})
     terms.needs = _needs([column.metric for column in columns], intervals, terms.n_samples)
+    check_fits(terms, run["max_memory"])
     asked = [(column.metric, some) for column, some in zip(columns, cells, strict=True)]
     do_work(terms, [(*one, by_law(one[0], null)) for one in asked], progress=progress)
     threads = getattr(terms.ops, "n_threads", 1)

@@ -114,6 +114,8 @@ def run_study(
         If the GPU that was asked for cannot be had.
     FileExistsError
         If another process is working on this study.
+    MemoryError
+        If what a comparison keeps cannot fit, before it begins; says what would.
 
     Notes
     -----
@@ -123,6 +125,7 @@ def run_study(
     """
     if client is None:
         check_device(device)
+    how = _Comparing(device, client, as_bytes(max_memory))
     folder = Path(folder)
     for part in plan.parts:
         if part.data and (sentence := missing(find_dataset(part.data.partition(":")[0]))):
@@ -131,9 +134,7 @@ def run_study(
     with exclusive(folder):
         remove_temporaries(folder)
         _write_json(folder / PLAN, plan.to_json())
-        return _run(
-            plan, folder, workers, _Comparing(device, client, as_bytes(max_memory)), report, say
-        )
+        return _run(plan, folder, workers, how, report, say)
 
 
 def _run(
@@ -190,8 +191,10 @@ def _part(
         "stores": {name: _store_digest(s) for name, s in zip(names, stores, strict=True)},
         "plan": _digest(json.dumps(StudyPlan("", parts=(plan,)).to_json(), sort_keys=True)),
     }
+    terms = folder / TERMS / plan.name
     old = _old_part(folder, plan.name)
     if old is not None and old.answers == answers:
+        shutil.rmtree(terms, ignore_errors=True)  # the run that saved it may have ended there
         return old
     _check_whole(plan, done)
     samples, notes = _samples(plan, ids)
@@ -199,7 +202,6 @@ def _part(
     notes += [f"{o.plan.name} is missing: {o.reason}." for o in outcomes if o.stored is None]
     by_name = dict(zip(names, arrays, strict=True))
     say(f"comparing {len(names)} models over {len(ids)} samples of {plan.name}")
-    terms = folder / TERMS / plan.name
     matrix = _compare(plan, by_name, _previous(old, answers), how, terms)
     for label, reason in matrix.provenance.get("skipped", {}).items():
         notes.append(f"{label} was left out: {reason}.")
@@ -207,17 +209,8 @@ def _part(
         notes.append(f"{label} is {searched}.")
     facts = tuple(model_facts(o) for o in done)
     energies, layers = energies_of(done, ids), aligned_layers(plan, folder, names)
-    context = Context(
-        plan,
-        matrix,
-        facts,
-        by_name,
-        samples,
-        energies,
-        layers,
-        how.device_here,
-        how.max_memory,
-    )
+    run = (how.device_here, how.max_memory)
+    context = Context(plan, matrix, facts, by_name, samples, energies, layers, *run)
     analyses, left_out = analyze(context, say)
     part = Part(
         name=plan.name,
