@@ -26,6 +26,7 @@ void bind_joint_nearest(py::module_& m) {
         }
         const index_t n = sets[0].n_samples;
         require(n > 2, "two neighbours need at least 3 samples");
+        require(n <= (index_t{1} << 31) - 1, "n_samples must be below 2**31");
         JointRows wanted;
         if (rows) {
           require_rows(*rows, n);

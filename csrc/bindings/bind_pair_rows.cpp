@@ -15,9 +15,8 @@ void bind_pair_rows(py::module_& m) {
         const std::vector<Channel> channels = channels_of(sets, functions, gammas);
         const index_t n_samples = channels[0].X.n_samples;
         require_rows(rows, n_samples);
-        require(
-            references.ndim() == 1 && references.size() > 0 && all_within(references, n_samples),
-            "`references` must be a non-empty vector of samples");
+        require_rows(references, n_samples);
+        require(references.size() > 1, "`references` must be two at least");
         const auto n_channels = static_cast<index_t>(channels.size());
         for (const auto& [a, b] : pairs) {
           require(0 <= a && a < n_channels && 0 <= b && b < n_channels, "a pair names no channel");

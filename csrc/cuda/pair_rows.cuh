@@ -5,8 +5,8 @@
 
 #include "pair_terms.cuh"
 
-// means[j] = the mean over some rows r, but j itself, of g(|x_r - x_j|); products[j, s] = -2 x_j.x_r, r the s-th.
-// A warp per j.
+// means[j] = the mean over some rows r, but j itself, of g(|x_r - x_j|); products[j, s] = -2
+// x_j.x_r, r the s-th. A warp per j.
 extern "C" __global__ void __launch_bounds__(256)
     reference_means(const double* products, const void* X, index_t n, index_t d, index_t is_double,
                     const double* norms, const index_t* references, index_t n_references,
