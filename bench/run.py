@@ -29,6 +29,7 @@ SUITES = {
     "peers": "peers/bench_peers.py",
     "scaling": "bench_scaling.py",
     "memory": "bench_memory.py",
+    "million": "bench_million.py",
     "dask": "bench_scaling_out.py",
 }
 PACKAGES = (

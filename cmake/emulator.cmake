@@ -6,9 +6,5 @@ target_compile_options(_emulated PRIVATE -O2 -g1 -Wall -Wextra -Wno-unused-funct
 if(CONSILIENCE_WERROR)
   target_compile_options(_emulated PRIVATE -Werror)
 endif()
-if(CONSILIENCE_SANITIZE)
-  target_compile_options(_emulated PRIVATE -fsanitize=address,undefined -fno-omit-frame-pointer
-    -fno-sanitize-recover=undefined -UNDEBUG)
-  target_link_options(_emulated PRIVATE -fsanitize=address,undefined)
-endif()
+consilience_sanitize(_emulated)
 install(TARGETS _emulated DESTINATION consilience)

@@ -17,7 +17,9 @@ from pathlib import Path
 
 from consilience.metrics import METRICS, PRESETS
 from consilience.metrics._graph import SearchSettings
+from consilience.metrics._kernel_settings import KernelSettings
 from consilience.metrics._registry import Registered
+from consilience.metrics._rows import RowSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 INVARIANCES = {
@@ -55,11 +57,15 @@ def measures(metric: Registered) -> str:
 
 
 def searches(metric: Registered) -> str:
-    """Return how neighbours may be found but exactly and of all rows, by default settings."""
+    """Return what may be had but exact neighbours and pairs of all rows."""
     settings = metric.settings_type()
-    if not isinstance(settings, SearchSettings):
+    if isinstance(settings, KernelSettings):
+        return "rows (RBF)"
+    if not isinstance(settings, RowSettings):
         return ""
-    words = {"rows": settings.why_all_rows, "approx": settings.why_exact}
+    words = {"rows": settings.why_all_rows}
+    if isinstance(settings, SearchSettings):
+        words["approx"] = settings.why_exact
     return ", ".join(word for word, why_not in words.items() if why_not is None)
 
 

@@ -11,37 +11,10 @@ import pytest
 import consilience as cs
 from consilience import _validate
 from consilience._validate import as_embeddings
+from functions import EVERY, PAIRS, SINGLES
 
 N = 24
 
-# Public function -> options that make it valid for N samples.
-PAIRS = {
-    "cknna": {"k": 5},
-    "mutual_knn": {"k": 5},
-    "jaccard_knn": {"k": 5},
-    "cycle_knn": {"k": 5},
-    "lcs_knn": {"k": 5},
-    "edit_knn": {"k": 5},
-    "cka": {},
-    "hsic": {},
-    "cca": {},
-    "svcca": {},
-    "pwcca": {},
-    "procrustes": {},
-    "linear_regression_r2": {},
-    "distance_correlation": {},
-    "rsa": {},
-    "information_imbalance": {"k": 1},
-    "id_correlation": {"permutations": 0},
-}
-SINGLES = {
-    "twonn": {},
-    "dimension_mle": {"k": 5},
-    "gride": {},
-    "neighbors": {"k": 5},
-    "preprocess": {},
-}
-EVERY = {**PAIRS, **SINGLES}
 RUN = [name for name in EVERY if name != "preprocess"]  # what a backend runs
 
 

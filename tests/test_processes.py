@@ -1,5 +1,6 @@
 """The engine among threads, forks, signals and other runtimes."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -15,9 +16,13 @@ from threadpoolctl import threadpool_info
 import consilience as cs
 
 
+# Python 3.12 warns of every fork beside threads, which is what is tried here.
+FORKS = "ignore::DeprecationWarning"
+
+
 def run(code, **options):
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
+        [sys.executable, "-W", "error", "-W", FORKS, "-c", textwrap.dedent(code)],
         capture_output=True,
         text=True,
         timeout=120,
@@ -131,3 +136,180 @@ def test_read_only_and_memory_mapped_input(tmp_path, rng):
     assert_array_equal(cs.neighbors(mapped, k=4)[0], expected[0])
     X.flags.writeable = False
     assert_array_equal(cs.neighbors(X, k=4)[1], expected[1])
+
+
+# ---- children by every way there is --------------------------------------------------------
+
+WORK = """
+import numpy as np
+import consilience as cs
+
+def work(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((400, 12))
+    Y = X[:, :5] + rng.standard_normal((400, 5))
+    return (cs.cknna(X, Y, k=5, n_threads=2), cs.cka(X, Y, kernel="rbf", n_threads=2),
+            cs.distance_correlation(X, Y, n_threads=2), cs.cka(X, Y))
+"""
+METHODS = ["fork", "forkserver", "spawn"]
+
+
+def run_file(tmp_path, code, *arguments):
+    """Run a program that children can import; what does not end in time is ended, children too."""
+    path = tmp_path / "program.py"
+    path.write_text(WORK + textwrap.dedent(code), encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-W", FORKS, path, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # OpenBLAS hangs by itself if a process forks while several of its threads multiply.
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )
+    try:
+        output, errors = process.communicate(timeout=240)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        pytest.fail("it hangs")
+    assert output.strip() == "fine", errors
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_pools_of_processes(tmp_path, method):
+    run_file(
+        tmp_path,
+        """
+        import multiprocessing, sys, threading
+        from concurrent.futures import ProcessPoolExecutor
+
+        if __name__ == "__main__":
+            context = multiprocessing.get_context(sys.argv[1])
+            expected = [work(seed) for seed in range(6)]
+            done = threading.Event()
+            def busy():
+                while not done.is_set():
+                    work(99)
+            threads = [threading.Thread(target=busy) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            # Workers start while kernels run in other threads of the parent.
+            with ProcessPoolExecutor(2, mp_context=context) as pool:
+                found = list(pool.map(work, range(6)))
+            done.set()
+            for thread in threads:
+                thread.join()
+            assert found == expected
+            assert [work(seed) for seed in range(6)] == expected
+            print("fine")
+        """,
+        method,
+    )
+
+
+def test_forks_in_threads(tmp_path):
+    run_file(
+        tmp_path,
+        """
+        import os
+        from concurrent.futures import ThreadPoolExecutor
+
+        def forked(seed):
+            before = work(seed)
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if work(seed) == before == work(seed) else 1)
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+        if __name__ == "__main__":
+            with ThreadPoolExecutor(4) as pool:
+                assert list(pool.map(forked, range(16))) == [0] * 16
+            print("fine")
+        """,
+    )
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_workers_of_a_data_loader(tmp_path, method):
+    pytest.importorskip("torch", reason="torch is not installed")
+    run_file(
+        tmp_path,
+        """
+        import sys, torch
+        from torch.utils.data import DataLoader, Dataset
+
+        class Scores(Dataset):
+            def __len__(self):
+                return 6
+            def __getitem__(self, seed):
+                return torch.tensor(work(seed), dtype=torch.float64)
+
+        if __name__ == "__main__":
+            expected = torch.tensor([work(seed) for seed in range(6)], dtype=torch.float64)
+            (torch.randn(300, 300) @ torch.randn(300, 300)).sum()
+            loader = DataLoader(Scores(), batch_size=2, num_workers=2,
+                                multiprocessing_context=sys.argv[1])
+            for turn in range(2):
+                found = []
+                for batch in loader:
+                    work(0)
+                    found.append(batch)
+                assert torch.equal(torch.cat(found), expected)
+            print("fine")
+        """,
+        method,
+    )
+
+
+def test_a_child_may_fork_again(tmp_path):
+    run_file(
+        tmp_path,
+        """
+        import os
+
+        def generation(left, expected):
+            child = os.fork()
+            if child == 0:
+                same = work(1) == expected
+                os._exit(0 if same and (left == 0 or generation(left - 1, expected) == 0) else 1)
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+        if __name__ == "__main__":
+            assert generation(3, work(1)) == 0
+            print("fine")
+        """,
+    )
+
+
+def test_a_fork_while_a_kernel_runs_leaves_blas_as_it_was():
+    done = run("""
+        import os, threading, numpy as np, consilience as cs
+        from threadpoolctl import threadpool_info
+        from consilience.backends._blas import one_blas_thread
+
+        def limits():
+            return [pool["num_threads"] for pool in threadpool_info()]
+
+        X = np.random.default_rng(0).standard_normal((60, 4))
+        expected, before = cs.cknna(X, X, k=5), limits()
+        inside, leave = threading.Event(), threading.Event()
+
+        def kernel():
+            with one_blas_thread:
+                inside.set()
+                leave.wait(60)
+
+        thread = threading.Thread(target=kernel)
+        thread.start()
+        assert inside.wait(60)
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if limits() == before and cs.cknna(X, X, k=5) == expected else 1)
+        leave.set()
+        thread.join()
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert limits() == before
+        print("fine")
+    """)
+    assert done.stdout.strip() == "fine", done.stderr

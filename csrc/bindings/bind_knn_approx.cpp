@@ -38,6 +38,8 @@ void bind_knn_approx(py::module_& m) {
       "knn_approx_bytes",
       [](index_t n_samples, index_t n_features, index_t k, index_t cell, index_t fanout,
          int n_threads) {
+        require(n_samples >= 1 && n_features >= 1 && k >= 1 && fanout >= 1 && cell >= fanout,
+                "sizes must be at least 1, and `cell` at least `fanout`");
         const KnnApproxOptions options{k, Distance::l2, 0, cell, fanout};
         return knn_approx_bytes(n_samples, n_features, options, n_threads);
       },

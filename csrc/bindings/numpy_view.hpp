@@ -30,6 +30,9 @@ inline void require(bool condition, const std::string& message) {
   if (!condition) throw std::invalid_argument(message);
 }
 
+// BLAS counts features in 32 bits.
+constexpr index_t kMostFeatures = (index_t{1} << 31) - 1;
+
 // A C-contiguous float32 or float64 matrix, as it is.
 inline Embedding embedding(const py::array& X, const char* name) {
   const bool is_float = py::isinstance<py::array_t<float>>(X);
@@ -40,6 +43,7 @@ inline Embedding embedding(const py::array& X, const char* name) {
   require(X.ndim() == 2, std::string("`") + name + "` must be 2-D");
   require(X.flags() & py::array::c_style, std::string("`") + name + "` must be C-contiguous");
   require(X.shape(0) > 0 && X.shape(1) > 0, std::string("`") + name + "` is empty");
+  require(X.shape(1) <= kMostFeatures, std::string("`") + name + "` has 2**31 features or more");
   return {X.data(), is_double, X.shape(0), X.shape(1)};
 }
 

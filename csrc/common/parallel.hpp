@@ -4,7 +4,6 @@
 #include <exception>
 #include <functional>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -45,11 +44,12 @@ void parallel_for(index_t n_tasks, const Run& run, Body&& body) {
 
   const index_t n_workers = std::min<index_t>(run.n_threads, n_tasks);
   std::vector<std::thread> threads;
+  threads.reserve(n_workers);  // a thread that runs must not meet an exception here
   for (int worker = 1; worker < n_workers; ++worker) {
     try {
       threads.emplace_back(work, worker);
-    } catch (const std::system_error&) {
-      break;  // no more threads to be had: those that started do all the tasks
+    } catch (const std::exception&) {
+      break;  // no more threads or memory to be had: those that started do all the tasks
     }
   }
   work(0);

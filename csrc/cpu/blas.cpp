@@ -1,12 +1,14 @@
 #include "common/blas.hpp"
 
+#include <atomic>
 #include <cassert>
 
 namespace consilience::blas {
 namespace {
 
-Sgemm* installed_sgemm = nullptr;
-Dgemm* installed_dgemm = nullptr;
+// Several threads may install the same routines while others call them.
+std::atomic<Sgemm*> installed_sgemm = nullptr;
+std::atomic<Dgemm*> installed_dgemm = nullptr;
 
 // Fortran's gemm reads our row-major matrices as their transposes: C^T = op(B) op(A).
 template <class Real, class Gemm>
@@ -32,17 +34,17 @@ bool installed() { return installed_sgemm != nullptr && installed_dgemm != nullp
 
 void gemm_nt(index_t m, index_t n, index_t k, const float* A, index_t lda, const float* B,
              index_t ldb, float* C, index_t ldc) {
-  call(installed_sgemm, 'T', 'N', m, n, k, A, lda, B, ldb, 0.0f, C, ldc);
+  call(installed_sgemm.load(), 'T', 'N', m, n, k, A, lda, B, ldb, 0.0f, C, ldc);
 }
 
 void gemm_nt(index_t m, index_t n, index_t k, const double* A, index_t lda, const double* B,
              index_t ldb, double* C, index_t ldc) {
-  call(installed_dgemm, 'T', 'N', m, n, k, A, lda, B, ldb, 0.0, C, ldc);
+  call(installed_dgemm.load(), 'T', 'N', m, n, k, A, lda, B, ldb, 0.0, C, ldc);
 }
 
 void add_gemm_tn(index_t m, index_t n, index_t k, const double* A, index_t lda, const double* B,
                  index_t ldb, double* C, index_t ldc) {
-  call(installed_dgemm, 'N', 'T', m, n, k, A, lda, B, ldb, 1.0, C, ldc);
+  call(installed_dgemm.load(), 'N', 'T', m, n, k, A, lda, B, ldb, 1.0, C, ldc);
 }
 
 }  // namespace consilience::blas

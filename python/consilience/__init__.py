@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from consilience.accumulate import Moments, StreamingHSIC
 from consilience.metrics import (
     cca,
     cka,
@@ -33,8 +34,10 @@ from consilience.views import preprocess
 __version__ = version("consilience")
 
 __all__ = [
+    "Moments",
     "ScoreMatrix",
     "Scores",
+    "StreamingHSIC",
     "Study",
     "__version__",
     "cca",

@@ -20,6 +20,7 @@ from consilience.backends import (
     Backend,
     Channel,
     PairTable,
+    RowTable,
     check_run,
     on_device,
     select,
@@ -49,6 +50,7 @@ from consilience.terms import (
     MantelTerms,
     PairSums,
     RankTerms,
+    RowSums,
     Shared,
 )
 from consilience.views import prepare
@@ -56,10 +58,24 @@ from consilience.views import prepare
 # Below, the distances of all pairs; above, of a seeded sample of this many.
 ALL_PAIRS_SAMPLES = 2048
 SAMPLED_PAIRS = 1 << 19
+# Samples squared, and products of a cross-moment, up to which one thread is used.
+QUICK_PAIRS = 1 << 16
+QUICK_PRODUCTS = 1 << 22
 # Entries of rows that are looked at one by one, at a time: they stay in cache.
 ROW_ENTRIES = 1 << 18
 
 T = TypeVar("T")
+
+
+class Cell:
+    """A term that is made once, by whoever asks first; or that is there already."""
+
+    __slots__ = ("lock", "made", "value")
+
+    def __init__(self, value: Any = None) -> None:
+        self.lock = threading.RLock()
+        self.made = value is not None
+        self.value = value
 
 
 @dataclass(eq=False)
@@ -78,9 +94,8 @@ class Terms:
     needs: Iterable[Need]
     pairs: Sequence[tuple[int, int]]
     nulls: bool = True
-    _cache: dict[Any, Any] = field(default_factory=dict)
+    _cache: dict[Any, Cell] = field(default_factory=dict)
     _prepared: dict[tuple[int, View], Any] = field(default_factory=dict)
-    _making: dict[Any, Any] = field(default_factory=dict)
     _guard: Any = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -107,12 +122,15 @@ class Terms:
         if view == View():
             return self.sets[a].values
         key = (a, view)
-        if key not in self._prepared:
+        with self._guard:
+            if key in self._prepared:
+                return self._prepared[key]
             while len(self._prepared) >= 2:
                 del self._prepared[next(iter(self._prepared))]
-            n_threads = getattr(self.ops, "n_threads", 1)
-            self._prepared[key] = prepare(self.sets[a], view, n_threads)
-        return self._prepared[key]
+        n_threads = getattr(self.ops, "n_threads", 1)
+        made = prepare(self.sets[a], view, n_threads)
+        with self._guard:  # another thread may have made the same meanwhile
+            return self._prepared.setdefault(key, made)
 
     def by_rows(self, models: Sequence[int], view: View, of_rows: Callable[..., Floats]) -> Floats:
         """Return what `of_rows` makes of each sample's rows, (..., n_samples).
@@ -157,15 +175,17 @@ class Terms:
         return self._once(("means", m, view), make)  # type: ignore[no-any-return]
 
     def _once(self, key: Any, make: Any) -> Any:
-        if key in self._cache:
-            return self._cache[key]
-        with self._guard:
-            lock = self._making.setdefault(key, threading.RLock())
-        # Terms ask for others without a cycle, so that no two threads wait for each other.
-        with lock:
-            if key not in self._cache:
-                self._cache[key] = make()
-        return self._cache[key]
+        cell = self._cache.get(key)
+        if cell is None:
+            with self._guard:
+                cell = self._cache.setdefault(key, Cell())
+        if not cell.made:
+            # Terms ask for others without a cycle, so that no two threads wait for each other.
+            with cell.lock:
+                if not cell.made:
+                    cell.value = make()
+                    cell.made = True
+        return cell.value
 
     def graph(self, a: int, need: GraphNeed) -> Graph:
         """Return the neighbour graph of model a."""
@@ -185,8 +205,8 @@ class Terms:
             return self.ops.knn_approx(X, k=need.k, distance=need.distance, seed=need.seed)
         return self.ops.knn_exact(X, k=need.k, distance=need.distance, rows=self.rows(need))
 
-    def rows(self, need: GraphNeed) -> Indices | None:
-        """Return the samples whose neighbours are found, ascending; None if those of all are."""
+    def rows(self, need: GraphNeed | PairNeed | JointNeed) -> Indices | None:
+        """Return the samples that are looked at, ascending; None if all are."""
         if need.rows is None or need.rows >= self.n_samples:
             return None
         return self._once(  # type: ignore[no-any-return]
@@ -211,16 +231,19 @@ class Terms:
                     partial(self._graph_and_edges, m, graph),
                     of_graphs=True,
                 )
-        channels = self._channels()
-        if channels:
+        for some in self._sweeps():
+            channels = self._channels(some)
+            first, pairs = channels[0]
+            count = float(self.n_samples) * (some[0] if some else self.n_samples)
             yield Step(
                 "pairs of samples",
-                2 * square * sum(self.dims(m) for m, _ in channels),
-                partial(self.pair_sums, channels[0][0], channels[0][0], channels[0][1]),
+                2 * count * sum(self.dims(m) for m, _ in channels),
+                partial(self.row_sums if some else self.pair_sums, first, first, pairs),
             )
         for need in self.needs:
             if isinstance(need, JointNeed):
-                cost = square * (sum(map(self.dims, models)) + 8 * len(self.pairs))
+                count = square if self.rows(need) is None else self.n_samples * (need.rows or 0.0)
+                cost = count * (sum(map(self.dims, models)) + 8 * len(self.pairs))
                 yield Step("joint neighbours", cost, partial(self.joint, *self.pairs[0], need))
             elif isinstance(need, MomentNeed):
                 products = sum(self.dims(a) * self.dims(b) for a, b in self._moment_pairs())
@@ -447,7 +470,7 @@ class Terms:
         )
 
     def bandwidth(self, a: int, need: PairNeed) -> float:
-        """Return sigma of model a's RBF kernel."""
+        """Return sigma of model a's RBF kernel; the rows that are summed have no say in it."""
         if need.bandwidth != "median":
             return need.bandwidth
         median = float(np.median(self.distance_sample(a, need.view)))
@@ -462,31 +485,60 @@ class Terms:
         """Return the sums over all pairs of samples for models a and b."""
 
         def make() -> tuple[PairTable, dict[tuple[int, PairNeed], int]]:
-            channels = self._channels()
-            return self._sweep_pairs(channels), {c: place for place, c in enumerate(channels)}
+            channels = self._channels(None)
+            places = {c: place for place, c in enumerate(channels)}
+            return self.ops.pair_terms(self._made(channels)), places
 
         table, places = self._once("pair_terms", make)
         return table.pair(places[a, need], places[b, need])  # type: ignore[no-any-return]
 
-    def _channels(self) -> list[tuple[int, PairNeed]]:
-        wanted = sorted({m for pair in self.pairs for m in pair})
-        return [(m, need) for need in self.needs if isinstance(need, PairNeed) for m in wanted]
+    def row_sums(self, a: int, b: int, need: PairNeed) -> RowSums:
+        """Return those of the rows that `need` asks for, kept apart, for models a and b."""
+        some = self._some(need)
 
-    def _sweep_pairs(self, channels: Sequence[tuple[int, PairNeed]]) -> PairTable:
-        prepared = {(a, need.view): self.values(a, need.view) for a, need in channels}
-        return self.ops.pair_terms(
-            [
-                Channel(
-                    prepared[a, need.view],
-                    need.function,
-                    0.5 / self.bandwidth(a, need) ** 2 if need.function == "rbf" else 0.0,
-                )
-                for a, need in channels
+        def make() -> tuple[RowTable, dict[tuple[int, PairNeed], int]]:
+            channels = self._channels(some)
+            places = {c: place for place, c in enumerate(channels)}
+            pairs = [
+                (places[x, other], places[y, other])
+                for other in dict.fromkeys(other for _, other in channels)
+                for x, y in self._moment_pairs()
             ]
-        )
+            rows = self.rows(need)
+            assert rows is not None
+            return self.ops.pair_rows(self._made(channels), pairs, rows), places
+
+        table, places = self._once(("pair_rows", some), make)
+        return table.pair(places[a, need], places[b, need])  # type: ignore[no-any-return]
+
+    def _some(self, need: PairNeed) -> tuple[int, int] | None:
+        """Return how many rows are wanted, and which sample of them; None if all."""
+        return None if self.rows(need) is None else (need.rows or 0, need.seed)
+
+    def _sweeps(self) -> list[tuple[int, int] | None]:
+        """Return the rows of each sweep over pairs of samples that is asked for."""
+        pairs = (need for need in self.needs if isinstance(need, PairNeed))
+        return list(dict.fromkeys(map(self._some, pairs)))
+
+    def _channels(self, some: tuple[int, int] | None) -> list[tuple[int, PairNeed]]:
+        """Return the functions of pairs that one sweep is for."""
+        wanted = sorted({m for pair in self.pairs for m in pair})
+        needs = [need for need in self.needs if isinstance(need, PairNeed)]
+        return [(m, need) for need in needs if self._some(need) == some for m in wanted]
+
+    def _made(self, channels: Sequence[tuple[int, PairNeed]]) -> list[Channel]:
+        prepared = {(a, need.view): self.values(a, need.view) for a, need in channels}
+        return [
+            Channel(
+                prepared[a, need.view],
+                need.function,
+                0.5 / self.bandwidth(a, need) ** 2 if need.function == "rbf" else 0.0,
+            )
+            for a, need in channels
+        ]
 
     def joint(self, a: int, b: int, need: JointNeed) -> Floats:
-        """Return the two nearest distances in the joint space of a and b, (n, 2).
+        """Return the two nearest distances in the joint space of a and b, (n, 2) or (n_rows, 2).
 
         Of a model with itself: its own distances, sqrt(2) times as large.
         """
@@ -498,7 +550,8 @@ class Terms:
         pairs = sorted({(min(pair), max(pair)) for pair in self.pairs} | {(m, m) for m in models})
         sets = [self.values(m, need.view) for m in models]
         places = [(models.index(a), models.index(b)) for a, b in pairs]
-        return dict(zip(pairs, self.ops.joint_nearest(sets, places), strict=True))
+        found = self.ops.joint_nearest(sets, places, rows=self.rows(need))
+        return dict(zip(pairs, found, strict=True))
 
     def rank_sums(self, a: int, b: int, need: RankNeed) -> Floats:
         """Return, per row, the sum of the ranks in b of its first k neighbours in a."""
@@ -623,11 +676,14 @@ class Step:
 
 
 def _same_but_k(a: GraphNeed, b: GraphNeed) -> bool:
-    return replace(a, k=b.k) == b
+    return a is b or a == b or replace(a, k=b.k) == b
 
 
 def _widest(graphs: Iterable[GraphNeed]) -> list[GraphNeed]:
     """Return the graphs without those that are the first neighbours of another."""
+    graphs = list(graphs)
+    if len(graphs) == 1:
+        return graphs
     widest: dict[GraphNeed, GraphNeed] = {}
     for graph in graphs:
         alike = replace(graph, k=0)
@@ -659,11 +715,20 @@ def terms_of(
     if around is not None:
         backend, device = "auto" if backend in GPU_BACKENDS else backend, "auto"
     there = on_device([s.values for s in sets], device)
-    sets = [replace(s, values=X) for s, X in zip(sets, there, strict=True)]
+    if device == "cuda":
+        sets = [replace(s, values=X) for s, X in zip(sets, there, strict=True)]
+    if n_threads is None and not nulls and _quick([s.values.shape for s in sets]):
+        n_threads = 1
     if any(is_mapped(X) for X in there):
         max_memory = (max_memory or DEFAULT_MEMORY) - resident_share(max_memory)
     ops = select(backend, there, device=device, n_threads=n_threads, max_memory=max_memory)
     return Terms(sets, around(ops) if around else ops, tuple(needs), pairs, nulls)
+
+
+def _quick(shapes: Sequence[tuple[int, int]]) -> bool:
+    """Return whether one thread is done before a second would have started (bench_overhead.py)."""
+    n, width = shapes[0][0], sum(d for _, d in shapes)
+    return n * n <= QUICK_PAIRS and n * width * width <= QUICK_PRODUCTS
 
 
 def score(metric: Any, X: Any, Y: Any, **run: Any) -> Any:
@@ -686,7 +751,7 @@ def score_both_ways(metric: Any, X: Any, Y: Any, **run: Any) -> tuple[float, flo
 def score_one(metric: Any, X: Any, **run: Any) -> Any:
     """Return the Score of X under a metric of one set."""
     with bounded((X,), run.get("max_memory")):
-        terms = terms_of((("X", X),), metric.needs(), [(0, 0)], **run)
+        terms = terms_of((("X", X),), metric.needs(), [(0, 0)], nulls=False, **run)
         metric.check(terms)
         return metric.score(terms, 0)
 

@@ -275,7 +275,7 @@ def _bases(array: Any) -> Iterator[Any]:
 
 def _place(array: Any) -> tuple[Sequence[tuple[str, int, int]], int] | None:
     """Return the stretches of files an array is mapped from, and how far into them it begins."""
-    if not isinstance(array, np.ndarray):
+    if not isinstance(array, np.ndarray) or array.base is None:
         return None
     (base, *_) = [*_bases(array), None]
     start = array.__array_interface__["data"][0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ SMALLEST = 1e-35
 
 _HALF_WIDTH = ("float16", "bfloat16")
 _FULL_WIDTH = ("float32", "float64")
+# What kernels read as it is, by name: NumPy takes longer to name a dtype than to look it up.
+_KERNEL_DTYPES = {np.dtype(name): name for name in _FULL_WIDTH}
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,13 @@ def as_embedding(array: Any, name: str) -> Embedding:
         If it is not 2-D, is empty, holds NaN or infinity, has equal rows only, or numbers whose
         squares leave float64.
     """
+    values, dtype = as_rows(array, name)
+    _check_range(values, name)
+    return Embedding(name, values, dtype)
+
+
+def as_rows(array: Any, name: str) -> tuple[Any, str]:
+    """Return (2-D array of float32 or float64, its dtype before); entries are not looked at."""
     values, dtype = _known_array(array, name)
     if values.ndim != 2:
         raise ValueError(
@@ -61,8 +71,7 @@ def as_embedding(array: Any, name: str) -> Embedding:
         )
     if 0 in values.shape:
         raise ValueError(f"`{name}` is empty: shape {tuple(values.shape)}")
-    _check_range(values, name)
-    return Embedding(name, values, dtype)
+    return values, dtype
 
 
 def _known_array(array: Any, name: str) -> tuple[Any, str]:
@@ -84,6 +93,8 @@ def _known_array(array: Any, name: str) -> tuple[Any, str]:
 
 def _native_rows(array: Any, name: str) -> tuple[Any, str]:
     """Return a NumPy array as kernels read it; what must be copied of files goes to a file."""
+    if array.dtype in _KERNEL_DTYPES and array.flags.c_contiguous:
+        return np.asarray(array), _KERNEL_DTYPES[array.dtype]
     from consilience._mapped import is_mapped, spilled
 
     dtype = array.dtype if array.dtype.isnative else array.dtype.newbyteorder("=")
@@ -167,22 +178,37 @@ def _word(value: Any) -> str:
     return "NaN" if float(value) != float(value) else "an infinite value"
 
 
+def _largest(values: Any) -> float:
+    if isinstance(values, np.ndarray):
+        return float(np.maximum.reduce(values))  # what .max() calls, by way of Python
+    return float(namespace(values).max(values))
+
+
+def _smallest(values: Any) -> float:
+    if isinstance(values, np.ndarray):
+        return float(np.minimum.reduce(values))
+    return float(namespace(values).min(values))
+
+
 def _column_ranges(values: Any) -> tuple[Any, Any]:
     """Return the largest and the smallest entry of every column, from one read."""
-    xp = _namespace(values)
+    if not isinstance(values, np.ndarray):  # an accelerator's launches cost more
+        xp = namespace(values)
+        return xp.max(values, axis=0), xp.min(values, axis=0)
     n, d = values.shape
     step = max(1, (1 << 17) // d)  # rows that stay in cache for the second look
-    if n <= step or not isinstance(values, np.ndarray):  # an accelerator's launches cost more
-        return xp.max(values, axis=0), xp.min(values, axis=0)
+    if n <= step:
+        return np.maximum.reduce(values), np.minimum.reduce(values)
     high = low = values[0, :]
     for start in range(0, n, step):
         block = values[start : min(n, start + step), :]
-        high = xp.maximum(high, xp.max(block, axis=0))
-        low = xp.minimum(low, xp.min(block, axis=0))
+        high = np.maximum(high, np.maximum.reduce(block))
+        low = np.minimum(low, np.minimum.reduce(block))
     return high, low
 
 
-def _namespace(values: Any) -> Any:
+def namespace(values: Any) -> Any:
+    """Return the functions of the array API for the library that holds the array."""
     if isinstance(values, np.ndarray):
         return np
     from array_api_compat import array_namespace
@@ -191,20 +217,29 @@ def _namespace(values: Any) -> Any:
 
 
 def _check_range(values: Any, name: str) -> None:
-    xp = _namespace(values)
+    check_spread(*finite_ranges(values, name), int(values.shape[0]), name)
+
+
+def finite_ranges(values: Any, name: str) -> tuple[Any, Any]:
+    """Return the largest and the smallest entry of every column; raise unless all are finite."""
     high, low = _column_ranges(values)
     # NaN and infinity pass through largest and smallest.
-    if not (bool(xp.all(xp.isfinite(high))) and bool(xp.all(xp.isfinite(low)))):
+    if not (math.isfinite(_largest(high)) and math.isfinite(_smallest(low))):
         _raise_not_finite(values, name)
-    spread = float(xp.max(high / 2 - low / 2))
+    return high, low
+
+
+def check_spread(high: Any, low: Any, n_samples: int, name: str) -> None:
+    """Raise unless rows with these column ranges differ, by numbers that float64 can square."""
+    spread = _largest(high / 2 - low / 2)
     if spread == 0.0:
-        if bool(xp.any(high != low)):
+        if bool((high != low).any()):
             raise ValueError(f"`{name}` differs between rows by too little; rescale it")
         raise ValueError(
-            f"`{name}` is constant: all {values.shape[0]} rows are equal, so it can be compared "
+            f"`{name}` is constant: all {n_samples} rows are equal, so it can be compared "
             "with nothing; check how it was made"
         )
-    largest = max(abs(float(xp.max(high))), abs(float(xp.min(low))))
+    largest = max(abs(_largest(high)), abs(_smallest(low)))
     if largest > LARGEST or spread < SMALLEST:
         raise ValueError(
             f"`{name}` holds numbers too large or too close to compute with "

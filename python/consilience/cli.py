@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from consilience._files import sentence_of
+from consilience.cli_store import store
 from consilience.doctor import installed
 
 ALIASES = {
@@ -29,6 +31,9 @@ DEVICE = click.option(
     show_default=True,
     help="Where to score; cuda brings the arrays to the GPU.",
 )
+
+
+MEMORY = click.option("--max-memory", help='For scoring, as "4GiB", mapped files included.')
 
 
 def _searching(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,6 +58,11 @@ def _on_dask(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+# Commands that keep what they finish, and go on from there.
+RESUMED = ("embed", "study", "demo")
+INTERRUPTED = 130  # as a shell tells of an end by Ctrl-C
+
+
 class _Sentences(click.Group):
     """Turns what the library says about bad input into one sentence and an exit code."""
 
@@ -63,10 +73,14 @@ class _Sentences(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError:  # the reader of our output went away; click ends quietly
             raise
+        except KeyboardInterrupt:
+            kept = "; what is finished is kept, and the same command goes on from there"
+            click.echo(f"Interrupted{kept if ctx.invoked_subcommand in RESUMED else ''}.", err=True)
+            ctx.exit(INTERRUPTED)
         except (ValueError, TypeError, OSError, ImportError, MemoryError, ModelError) as error:
             if ctx.params.get("debug"):
                 raise
-            raise click.ClickException(" ".join(str(error).split())) from error
+            raise click.ClickException(sentence_of(error)) from error
 
 
 @click.group(cls=_Sentences, context_settings={"help_option_names": ["-h", "--help"]})
@@ -74,6 +88,9 @@ class _Sentences(click.Group):
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool) -> None:
     """Measure how far models agree about the world."""
+
+
+main.add_command(store)
 
 
 # ---- comparing ---------------------------------------------------------------------------
@@ -101,7 +118,11 @@ def score(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Score two embeddings (.npy, .safetensors or a store) of the same samples."""
+    """Score two embeddings of the same samples: stores, or files of any format that is read.
+
+    .npy, .npz, .safetensors, .pt, .parquet, .arrow, .h5, .h5ad, .csv, a Zarr folder or a saved
+    dataset; PATH::NAME says which array of a file that has several.
+    """
     chosen = _chosen_metrics(metrics, k)
     (_, X), (_, Y) = _read_all([x, y])
     options: dict[str, Any] = {"backend": backend, "device": device, "n_threads": threads}
@@ -113,7 +134,7 @@ def score(
         head = {"x": str(x), "y": str(y), "n_samples": len(X)}
         click.echo(json.dumps({**head, "scores": lines}, indent=2))
         return
-    click.echo(_table(("metric", "score", "settings"), map(_score_cells, lines)))
+    click.echo(table(("metric", "score", "settings"), map(_score_cells, lines)))
 
 
 @main.command()
@@ -126,6 +147,7 @@ def score(
 @click.option("--backend", default="auto", show_default=True)
 @DEVICE
 @click.option("--threads", type=int, help="All cores by default.")
+@MEMORY
 def matrix(
     files: tuple[Path, ...],
     preset: str | None,
@@ -137,6 +159,7 @@ def matrix(
     backend: str,
     device: str,
     threads: int | None,
+    max_memory: str | None,
 ) -> None:
     """Compare all pairs of embeddings, with a progress bar."""
     if preset and metrics:
@@ -149,6 +172,7 @@ def matrix(
 
     how: dict[str, Any] = {"neighbors": neighbors, "rows": rows, "progress": True}
     how |= {"backend": backend, "device": device, "n_threads": threads}
+    how["max_memory"] = max_memory
     result = _compared(embeddings, chosen, preset=preset, **how)
     click.echo(f"wrote {result.save(output / 'matrix.json')}")
     for line in _write_reports(result, output):
@@ -181,33 +205,62 @@ def _write_reports(result: Any, output: Path) -> Iterable[str]:
 
 def _check_names(files: Sequence[Path]) -> None:
     """Refuse two files of one name, and fewer than two, before anything is read."""
+    from consilience.store.readers import label_of
+
     seen: dict[str, Path] = {}
     for file in files:
-        if file.stem in seen:
-            raise ValueError(
-                f"{seen[file.stem]} and {file} would both be called {file.stem!r}; rename one"
-            )
-        seen[file.stem] = file
+        label = label_of(file)
+        if label in seen:
+            raise ValueError(f"{seen[label]} and {file} would both be called {label!r}; rename one")
+        seen[label] = file
     if len(seen) < 2:
         raise ValueError(f"a comparison needs at least two files, got {len(seen)}")
 
 
 def _read_all(files: Sequence[Path]) -> list[tuple[str, Any]]:
     """Read array files, or stores, which are aligned by sample id."""
-    from consilience import store
+    from consilience.store import align, open
+    from consilience.store.readers import is_rows, label_of
 
-    folders = [file for file in files if file.is_dir()]
+    folders = [file for file in files if not is_rows(file)]
     if folders and len(folders) < len(files):
-        other = next(file for file in files if not file.is_dir())
+        other = next(file for file in files if is_rows(file))
         raise ValueError(
             f"{folders[0]} is a store with sample ids and {other} is a plain array; "
             "give either stores or arrays, as rows cannot be matched between them"
         )
     if folders:
-        _, arrays = store.align([store.open(folder) for folder in folders])
+        _, arrays = align([open(folder) for folder in folders])
     else:
-        arrays = [store.read_array(file) for file in files]
-    return [(file.stem, array) for file, array in zip(files, arrays, strict=True)]
+        arrays = _read_files(files)
+    return [(label_of(file), array) for file, array in zip(files, arrays, strict=True)]
+
+
+def _read_files(files: Sequence[Path]) -> list[Any]:
+    """Read array files; where two have ids, they must be the same ones in the same order."""
+    from consilience.store import open_rows
+
+    arrays: list[Any] = []
+    first: tuple[Path, tuple[str, ...]] | None = None
+    for file in files:
+        with open_rows(file) as rows:
+            if rows.ids is not None:
+                first = first or (file, rows.ids)
+                _check_same_ids(*first, file, rows.ids)
+            arrays.append(rows.whole())
+    return arrays
+
+
+def _check_same_ids(one: Path, ids: tuple[str, ...], other: Path, found: tuple[str, ...]) -> None:
+    if ids == found:
+        return
+    pairs = zip(ids, found, strict=False)
+    row = next((r for r, (a, b) in enumerate(pairs) if a != b), min(len(ids), len(found)))
+    a, b = (repr(i[row]) if row < len(i) else "nothing" for i in (ids, found))
+    raise ValueError(
+        f"{one} and {other} have different ids from row {row} on ({a} and {b}); "
+        "make stores of them, whose rows are aligned by id: consilience store convert"
+    )
 
 
 def _chosen_metrics(text: str, k: int | None) -> list[tuple[str, dict[str, Any]]]:
@@ -298,7 +351,7 @@ def metrics() -> None:
         (name, short.get(name, ""), m.kind, _bounds(m.bounds), m.summary)
         for name, m in METRICS.items()
     ]
-    click.echo(_table(("metric", "short", "kind", "range", "what it is"), rows))
+    click.echo(table(("metric", "short", "kind", "range", "what it is"), rows))
 
 
 def _bounds(bounds: tuple[float, float]) -> str:
@@ -329,7 +382,7 @@ def models(ctx: click.Context) -> None:
         for m in MODELS.values()
     ]
     head = ("model", "reads", "architecture", "embedding", "training data", "theory")
-    click.echo(_table((*head, "parameters", "width", "licence", "state"), rows))
+    click.echo(table((*head, "parameters", "width", "licence", "state"), rows))
 
 
 def _count(number: int | None) -> str:
@@ -361,7 +414,7 @@ def datasets(ctx: click.Context) -> None:
         (d.name, d.modality, ", ".join(d.columns), d.license, missing(d) or "ready", d.summary)
         for d in DATASETS.values()
     ]
-    click.echo(_table(("dataset", "of", "columns", "licence", "state", "what it is"), rows))
+    click.echo(table(("dataset", "of", "columns", "licence", "state", "what it is"), rows))
 
 
 @datasets.command("install")
@@ -424,7 +477,9 @@ def embed(
 ) -> None:
     """Embed a dataset with one model and write a store; goes on after an interruption."""
     from consilience.study.embed import embed_layers_to_stores, embed_to_store
+    from consilience.study.jobs import end_with_parent
 
+    end_with_parent()
     how: dict[str, Any] = {
         "n": n,
         "seed": seed,
@@ -455,10 +510,17 @@ def study() -> None:
 @click.option("-o", "--output", type=FILE, help="Folder; by default beside the plan, by its name.")
 @click.option("--workers", type=int, default=2, show_default=True, help="Models at a time.")
 @DEVICE
+@MEMORY
 @click.option("--n", type=int, help="At most so many samples in every part.")
 @_on_dask
 def study_run(
-    plan: Path, output: Path | None, workers: int, device: str, n: int | None, **dask: Any
+    plan: Path,
+    output: Path | None,
+    workers: int,
+    device: str,
+    max_memory: str | None,
+    n: int | None,
+    **dask: Any,
 ) -> None:
     """Do what PLAN (YAML or JSON) asks for and is not done yet.
 
@@ -478,6 +540,7 @@ def study_run(
             device=device,
             say=click.echo,
             client=client,
+            max_memory=max_memory,
         )
 
 
@@ -532,7 +595,7 @@ def demo(n: int | None, workers: int, device: str, output: Path) -> None:
     run_demo(output, n=n, workers=workers, device=device, say=click.echo)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Lay out rows in columns as wide as they need."""
     lines = [tuple(head), *map(tuple, rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]

@@ -271,40 +271,28 @@ class Moments(Saved):
     def centered(self) -> CenteredMoments:
         """Move from the shifts to the exact means."""
         d_x, d_y = len(self.shift_x), len(self.shift_y)
-        n = self.matrix[-1, -1]
         uv = self.matrix[:d_x, :d_y]
         u_qy, u_sum = self.matrix[:d_x, d_y], self.matrix[:d_x, -1]
         v_qx, v_sum = self.matrix[d_x, :d_y], self.matrix[-1, :d_y]
-        qx_qy, qx_sum, qy_sum = (
-            self.matrix[d_x, d_y],
-            self.matrix[d_x, -1],
-            self.matrix[-1, d_y],
-        )
+        # Python's floats, with which it calculates faster than with NumPy's.
+        qx_qy, qx_sum = self.matrix[d_x, d_y:].tolist()
+        qy_sum, n = self.matrix[-1, d_y:].tolist()
         u, v = u_sum / n, v_sum / n
-        u2, v2 = u @ u, v @ v
-        # |u_i - u|² = q_i - 2 u_i.u + |u|², summed and multiplied out.
-        norms_x = qx_sum - 2 * u_sum @ u + n * u2
-        norms_y = qy_sum - 2 * v_sum @ v + n * v2
+        u2, v2 = float(u.dot(u)), float(v.dot(v))
+        # |u_i - u|² = q_i - 2 u_i.u + |u|², summed and multiplied out; Σ u_i.u = n |u|².
         norms_xy = (
             qx_qy
-            - 2 * v_qx @ v
+            - 2 * float(v_qx.dot(v))
             + v2 * qx_sum
-            - 2 * u_qy @ u
-            + 4 * u @ uv @ v
-            - 2 * v2 * (u @ u_sum)
-            + u2 * (qy_sum - 2 * v @ v_sum)
-            + n * u2 * v2
+            - 2 * float(u_qy.dot(u))
+            + 4 * float(u.dot(uv.dot(v)))
+            + u2 * qy_sum
+            - 3 * n * u2 * v2
         )
-        xy = np.outer(u_sum, v_sum)  # in place from here: these are the widest arrays
+        xy = u_sum[:, None] * v_sum[None, :]  # in place from here: these are the widest arrays
         xy /= -n
         xy += uv
-        return CenteredMoments(
-            round(float(n)),
-            xy,
-            float(norms_x),
-            float(norms_y),
-            float(norms_xy),
-        )
+        return CenteredMoments(round(n), xy, qx_sum - n * u2, qy_sum - n * v2, norms_xy)
 
 
 @dataclass(frozen=True)
@@ -381,6 +369,30 @@ class PairSums(Saved):
             nothing,
             self.at_zero,
         )
+
+
+@dataclass(frozen=True)
+class RowSums(Saved):
+    """Those sums of some rows i, kept apart: what `PairSums` adds up, each (n_rows,).
+
+    ab, aa, bb : Σ_{j≠i} a_ij b_ij and so on
+    rows_a, rows_b : Σ_{j≠i} a_ij
+    offsets_a, offsets_b : u of these rows
+    """
+
+    n_samples: int
+    ab: Floats
+    aa: Floats
+    bb: Floats
+    rows_a: Floats
+    rows_b: Floats
+    offsets_a: Floats
+    offsets_b: Floats
+    at_zero: float
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.ab)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from consilience._validate import Embedding, as_embedding, check_choice
+from consilience._validate import Embedding, as_embedding, check_choice, namespace
 from consilience.needs import Normalize, View
 
 NORMALIZATIONS = ("none", "l2", "max", "zscore")
@@ -38,13 +38,11 @@ def prepare(embedding: Embedding, view: View, n_threads: int = 1) -> Any:
     X = embedding.values
     if view == View():
         return X
-    from array_api_compat import array_namespace
-
     from consilience._mapped import is_mapped
     from consilience.backends._placement import require_float64
 
     require_float64(X)
-    xp = array_namespace(X)
+    xp = namespace(X)
     large = isinstance(X, np.ndarray) and X.size >= LARGE
     if not large:
         n_threads = 1
@@ -56,12 +54,19 @@ def prepare(embedding: Embedding, view: View, n_threads: int = 1) -> Any:
         X = _standardized(X, n_threads)
     else:
         X = _normalized(xp, xp.astype(X, xp.float64), view, embedding.name)
-    if bool(xp.all(X[0, :] == X[-1, :])) and bool(xp.all(X[:1, :] == X)):
+    if bool((X[0, :] == X[-1, :]).all()) and bool((X[:1, :] == X).all()):
         raise ValueError(
             f"`{embedding.name}` is constant after normalize={view.normalize!r}: all rows "
             "become equal; choose another normalisation"
         )
     return X
+
+
+def normalized_rows(X: Any, normalize: Normalize, name: str) -> Any:
+    """Return what looks at one row at a time, "l2" or "max", of a batch of any size."""
+    if normalize == "none":
+        return X
+    return _normalized_in_blocks(namespace(X), X, View(normalize), name, 1)
 
 
 def _mapped(X: Any, view: View, name: str, n_threads: int) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -105,9 +106,9 @@ def test_the_cache_is_not_used_for_other_weights_or_damaged_files(numbers, tmp_p
     stored = embed_to_store("random", "numbers", path, n=9, seed=0)
     manifest = path / "manifest.json"
     content = json.loads(manifest.read_text())
-    right = content["extra"]["question"]["checkpoint"]
+    right = content["question"]["checkpoint"]
     for checkpoint, found in (("other", False), (right, True)):
-        content["extra"]["question"]["checkpoint"] = checkpoint
+        content["question"]["checkpoint"] = checkpoint
         manifest.write_text(json.dumps(content))
         assert bool(find_cached("random", "numbers", path, n=9, seed=0)) is found
     shard = path / stored.manifest.shards[0].file
@@ -132,10 +133,7 @@ def squares(monkeypatch):
 
     made = from_function(function, name="squares", width=2, column="number")
     monkeypatch.setitem(models.MODELS, "squares", made)
-    pieces = embed_module.Pieces
-    monkeypatch.setattr(
-        embed_module, "Pieces", lambda path, question: pieces(path, question, seconds=0.0)
-    )
+    monkeypatch.setattr(embed_module, "Writer", partial(store.Writer, seconds=0.0))
     return seen, state
 
 
@@ -145,7 +143,10 @@ def test_an_interrupted_run_goes_on_where_it_was(numbers, squares, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         embed_to_store("squares", "numbers", tmp_path / "s", n=30, batch_size=4)
     assert seen[-1] == 16
-    assert not (tmp_path / "s" / "manifest.json").exists()
+    left = store.open(tmp_path / "s")
+    assert not left.complete
+    assert left.unfinished == "16 of 30 samples are there, in 4 finished shards"
+    assert find_cached("squares", "numbers", tmp_path / "s", n=30, seed=0) is None
     state["dies_at"] = None
     seen.clear()
     stored = embed_to_store("squares", "numbers", tmp_path / "s", n=30, batch_size=4)
@@ -154,7 +155,9 @@ def test_an_interrupted_run_goes_on_where_it_was(numbers, squares, tmp_path):
     whole = embed_to_store("squares", "numbers", tmp_path / "t", n=30, batch_size=4)
     assert stored.ids == whole.ids
     np.testing.assert_array_equal(stored.array(), whole.array())
-    assert not list((tmp_path / "s").glob("piece-*"))
+    assert stored.complete
+    assert stored.unfinished == ""
+    assert [file.name for file in (tmp_path / "s").glob("manifest*")] == ["manifest.json"]
 
 
 def test_a_changed_question_begins_anew(numbers, squares, tmp_path):
@@ -169,17 +172,23 @@ def test_a_changed_question_begins_anew(numbers, squares, tmp_path):
     assert stored.shape == (20, 2)
 
 
-def test_a_killed_process_loses_no_finished_piece(numbers, squares, tmp_path):
-    """Pieces are whole at any instant: a note is written after its rows, and both are synced."""
-    _, state = squares
+def test_samples_of_a_damaged_shard_are_made_again_in_their_place(numbers, squares, tmp_path):
+    seen, state = squares
     state["dies_at"] = 25
     with pytest.raises(KeyboardInterrupt):
         embed_to_store("squares", "numbers", tmp_path / "s", n=30, batch_size=5)
-    notes = sorted((tmp_path / "s").glob("piece-*.json"))
-    rows = sorted((tmp_path / "s").glob("piece-*.npz"))
-    assert len(notes) == len(rows) == 5
-    for note in notes:
-        assert len(json.loads(note.read_text())["ids"]) == 5
+    shard = tmp_path / "s" / store.open(tmp_path / "s").manifest.shards[1].file
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    state["dies_at"] = None
+    seen.clear()
+    with pytest.warns(UserWarning, match=f"{shard.name} is changed .* its 5 samples are made"):
+        stored = embed_to_store("squares", "numbers", tmp_path / "s", n=30, batch_size=5)
+    assert seen == [*range(5, 10), *range(25, 30)]
+    whole = embed_to_store("squares", "numbers", tmp_path / "t", n=30, batch_size=5)
+    assert stored.ids == whole.ids
+    np.testing.assert_array_equal(stored.array(), whole.array())
 
 
 # ---- layers ------------------------------------------------------------------------------
@@ -215,6 +224,17 @@ def test_all_layers_of_a_model_in_one_pass(numbers, monkeypatch, tmp_path):
         *("-o", tmp_path / "cli"),
     )
     assert result.output.count("wrote") == 3
+
+
+def test_layers_of_an_interrupted_pass_are_none(numbers, monkeypatch, tmp_path):
+    base = from_function(lambda values: None, name="three", width=2, column="number")
+    made = replace(base, load=lambda *, checkpoint, device: Three())
+    monkeypatch.setitem(models.MODELS, "three", made)
+    embed_layers_to_stores("three", "numbers", tmp_path / "l", n=5)
+    (last,) = (tmp_path / "l").glob("002-*")
+    (last / "manifest.json").unlink()
+    store.Writer(last, model="three", dataset={}).__enter__().append(["x"], np.zeros((1, 2)))
+    assert open_layers(tmp_path / "l") == {}
 
 
 # ---- demo --------------------------------------------------------------------------------

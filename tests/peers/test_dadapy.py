@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import consilience as cs
+from consilience.compat.dadapy import MetricComparisons
 
 PEER = r"""
 import json, sys
@@ -35,6 +36,13 @@ for maxk in (n - 1, 20):
     for k in (1, 5):
         pair = both.return_inf_imb_two_selected_coords(left, right, k=k)
         out[f"ii {maxk} {k}"] = [float(v) for v in pair]
+both = MetricComparisons(np.hstack([X, Y]), maxk=n - 1)
+out["full"] = both.return_inf_imb_full_selected_coords([[0, 1], [2]], k=2).tolist()
+out["matrix"] = both.return_inf_imb_matrix_of_coords(k=3).tolist()
+one = MetricComparisons(X, maxk=n - 1)
+out["sets"] = [v.tolist() for v in one.return_information_imbalace(Y, k=2)]
+one = MetricComparisons(X, maxk=n - 1)
+out["subsets"] = [v.tolist() for v in one.return_information_imbalace(Y, subset_size=50)]
 print("RESULT " + json.dumps(out))
 """
 
@@ -89,3 +97,17 @@ def test_ranks_beyond_maxk_are_random_for_the_peer_only(k, peer, sets):
     cut, whole = peer[f"ii 20 {k}"][0], peer[f"ii {n - 1} {k}"][0]
     assert cut > 1.1 * whole
     assert cs.information_imbalance(*sets, k=k)[0] == pytest.approx(whole, rel=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:subset_size")
+def test_the_drop_in_is_the_peer_where_it_knows_all_ranks(peer, sets):
+    X, Y = sets
+    both = MetricComparisons(np.hstack([X, Y]))
+    full = both.return_inf_imb_full_selected_coords([[0, 1], [2]], k=2)
+    assert full == pytest.approx(np.array(peer["full"]), rel=1e-9)
+    matrix = both.return_inf_imb_matrix_of_coords(k=3)
+    # Columns 0 and 1 come twice, so that some distances tie, or nearly.
+    assert matrix == pytest.approx(np.array(peer["matrix"]), rel=1e-9)
+    for name, options in (("sets", {"k": 2}), ("subsets", {"subset_size": 50})):
+        found = MetricComparisons(X).return_information_imbalace(Y, **options)
+        assert np.array(found) == pytest.approx(np.array(peer[name]), rel=1e-9)

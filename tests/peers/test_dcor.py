@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import consilience as cs
+from consilience.compat import dcor as ours
 
 dcor = pytest.importorskip("dcor", reason="the peer suite compares with dcor")
 
@@ -47,3 +48,35 @@ def test_an_offset_in_float32_costs_the_peer_digits_and_us_none(rng):
     Y = X[:, :2].astype(np.float64) + rng.standard_normal((60, 2))
     exact = float(dcor.distance_correlation(X.astype(np.float64), Y))
     assert cs.distance_correlation(X, Y) == pytest.approx(exact, rel=1e-6)
+
+
+FUNCTIONS = [
+    "distance_covariance",
+    "distance_covariance_sqr",
+    "u_distance_covariance_sqr",
+    "distance_correlation",
+    "distance_correlation_sqr",
+    "u_distance_correlation_sqr",
+]
+STATS = ["distance_stats", "distance_stats_sqr", "u_distance_stats_sqr"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("vectors", [False, True])
+def test_the_drop_in_is_the_peer(name, vectors, sets):
+    x, y = (A[:, 0] for A in sets) if vectors else sets
+    expected = getattr(dcor, name)(x, y, method="naive")
+    found = getattr(ours, name)(x, y, method="naive", compile_mode=dcor.CompileMode.AUTO)
+    assert type(found) is type(expected)
+    assert float(found) == pytest.approx(float(expected), rel=1e-9, abs=1e-12)
+    method = dcor.DistanceCovarianceMethod.NAIVE
+    assert getattr(ours, name)(x, y, method=method) == found
+
+
+@pytest.mark.parametrize("name", STATS)
+def test_the_statistics_of_the_drop_in_are_the_peers(name, sets):
+    expected, found = getattr(dcor, name)(*sets), getattr(ours, name)(*sets)
+    for field in ("covariance_xy", "correlation_xy", "variance_x", "variance_y"):
+        value = float(getattr(expected, field))
+        assert float(getattr(found, field)) == pytest.approx(value, rel=1e-9, abs=1e-12)
+    assert [type(value) for value in found] == [type(value) for value in expected]

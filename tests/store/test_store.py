@@ -1,5 +1,6 @@
 """A store gives back what was written, or says which file is not what it was."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pytest
 import safetensors.numpy
 
 from consilience import store
+from consilience.store import gather
+from consilience.store.mapped import describe, is_mapped, reopen
 
 
 @pytest.fixture
@@ -47,8 +50,9 @@ def test_round_trip(tmp_path, ids, rows, dtype, shard_bytes):
 
 def test_one_shard_is_memory_mapped_on_a_page_boundary(tmp_path, ids, rows):
     array = write(tmp_path / "s", ids, rows).array()
-    assert isinstance(array, np.memmap)
-    assert array.offset % 4096 == 0
+    ((_, offset, n_rows),) = describe(array)["parts"]
+    assert offset % 4096 == 0
+    assert n_rows == len(rows)
 
 
 def test_the_safetensors_library_reads_the_shards(tmp_path, ids, rows):
@@ -60,8 +64,9 @@ def test_the_safetensors_library_reads_the_shards(tmp_path, ids, rows):
 
 @pytest.mark.parametrize("n_rows", [1, 4, 23, 100])
 def test_blocks_give_all_rows_in_order(tmp_path, ids, rows, n_rows):
-    opened = write(tmp_path / "s", ids, rows, shard_bytes=300)
-    assert len(opened.manifest.shards) > 1
+    rows = np.repeat(rows, 1024, axis=1)  # five pages a row
+    opened = write(tmp_path / "s", ids, rows, shard_bytes=5 * 4096 * 4)
+    assert len(opened.manifest.shards) == 6
     parts = list(opened.blocks(n_rows))
     assert [i for names, _ in parts for i in names] == ids
     np.testing.assert_array_equal(np.concatenate([part for _, part in parts]), rows)
@@ -231,11 +236,15 @@ def test_a_flipped_byte_is_found_by_verify(tmp_path, ids, rows):
 
 def test_swapped_ids_are_found_at_open(tmp_path, ids, rows):
     opened = write(tmp_path / "s", ids, rows)
-    file = opened.path / opened.manifest.ids.file
+    file = opened.path / opened.manifest.ids[0].file
     text = file.read_text().replace("sample-1\n", "sample-X\n").replace("sample-2\n", "sample-1\n")
     file.write_text(text.replace("sample-X\n", "sample-2\n"))
     with pytest.raises(ValueError, match="checksum"):
         store.open(tmp_path / "s")
+
+
+def first_shard(**facts):
+    return lambda content: content["shards"][0].update(facts)
 
 
 @pytest.mark.parametrize(
@@ -245,9 +254,34 @@ def test_swapped_ids_are_found_at_open(tmp_path, ids, rows):
         lambda c: c.update(format="other"),
         lambda c: c.update(format_version=99),
         lambda c: c.update(n_samples=24),
+        lambda c: c.update(n_samples=True),
+        lambda c: c.update(n_samples=-23),
+        lambda c: c.update(n_samples=23.0),
         lambda c: c.update(n_features=4),
+        lambda c: c.update(n_features=10**30),
         lambda c: c.update(dtype="float64"),
-        lambda c: c["shards"][0].update(file="../elsewhere.safetensors"),
+        lambda c: c.update(dtype="object"),
+        lambda c: c.update(dtype=["f4"]),
+        lambda c: c.update(model=3),
+        lambda c: c.update(dataset=None),
+        lambda c: c.update(complete="yes"),
+        lambda c: c.update(unheard_of=1),
+        lambda c: c.update(shards=[]),
+        lambda c: c.update(shards=7),
+        lambda c: c.update(ids=c["ids"] * 2),
+        lambda c: c.update(outputs={"e": c["ids"] * 2}),
+        lambda c: c.update(outputs={"../e": c["ids"]}),
+        first_shard(file="../elsewhere.safetensors"),
+        first_shard(file="/etc/passwd"),
+        first_shard(file=".."),
+        first_shard(file="a\\b"),
+        first_shard(file="a\0b"),
+        first_shard(file=5),
+        first_shard(sha256="../../x"),
+        first_shard(sha256=None),
+        first_shard(bytes=5),
+        first_shard(bytes="many"),
+        first_shard(rows=[23]),
     ],
 )
 def test_a_manifest_that_does_not_fit_is_refused(tmp_path, ids, rows, change):
@@ -260,6 +294,143 @@ def test_a_manifest_that_does_not_fit_is_refused(tmp_path, ids, rows, change):
         store.open(tmp_path / "s")
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"null", b"[" * 100_000, b'{"format": ', b"\xff\xfe", b"{}" * 9]
+)
+def test_what_is_no_manifest_is_refused(tmp_path, ids, rows, content):
+    write(tmp_path / "s", ids, rows)
+    (tmp_path / "s" / "manifest.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"manifest\.json is damaged"):
+        store.open(tmp_path / "s")
+
+
+def test_links_are_refused(tmp_path, ids, rows):
+    shard = shard_of(write(tmp_path / "s", ids, rows))
+    shard.rename(tmp_path / "elsewhere")
+    shard.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=r"rows-.* is a link, which a store must not have"):
+        store.open(tmp_path / "s")
+
+
+def test_ids_that_come_twice_are_refused(tmp_path, ids, rows):
+    opened = write(tmp_path / "s", ids, rows)
+    text = opened.path / opened.manifest.ids[0].file
+    content = text.read_bytes().replace(b"sample-11\n", b"sample-10\n")
+    text.write_bytes(content)
+    manifest = opened.path / "manifest.json"
+    body = json.loads(manifest.read_text())
+    body["ids"][0]["sha256"] = hashlib.sha256(content).hexdigest()
+    manifest.write_text(json.dumps(body))
+    with pytest.raises(ValueError, match="has an id twice"):
+        store.open(tmp_path / "s")
+
+
+def first_format(folder):
+    """Turn a store into one of the first format, with several shards that end within pages."""
+    opened = store.open(folder)
+    shards = []
+    for i, part in enumerate(np.array_split(opened.array(), 3)):
+        file = folder / f"rows-0123abcd-{i:05d}.safetensors"
+        safetensors.numpy.save_file({"embeddings": np.ascontiguousarray(part)}, file)
+        content = file.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        shards.append(
+            {"file": file.name, "rows": len(part), "bytes": len(content), "sha256": digest}
+        )
+    body = json.loads((folder / "manifest.json").read_text())
+    kept = ("format", "model", "dataset", "dtype", "n_samples", "n_features", "created", "versions")
+    old = {name: body[name] for name in kept} | {"format_version": 1, "shards": shards}
+    old["ids"] = body["ids"][0]
+    old["extra"] = {"question": {"n": 23}}
+    old["outputs"] = {name: entries[0] for name, entries in body["outputs"].items()}
+    (folder / "manifest.json").write_text(json.dumps(old))
+    shard_of(opened).unlink()
+
+
+def test_a_store_of_the_first_format_opens(tmp_path, ids, rows):
+    batch = (ids, rows, {"energy_ev": np.arange(23.0)})
+    store.write(tmp_path, [batch], model="m", dataset={"name": "d"})
+    first_format(tmp_path)
+    opened = store.open(tmp_path)
+    assert opened.complete
+    assert opened.ids == tuple(ids)
+    assert opened.manifest.question == {"n": 23}
+    np.testing.assert_array_equal(opened.array(), rows)
+    np.testing.assert_array_equal(opened.read(5, 20), rows[5:20])
+    np.testing.assert_array_equal(opened.output("energy_ev"), np.arange(23.0))
+    assert not opened.array().flags.writeable
+    assert store.problems(tmp_path) == []
+    assert write(tmp_path, ids, rows, overwrite=True).manifest.n_samples == 23
+    assert store.problems(tmp_path) == []
+
+
+# ---- reading -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("read", ["mmap", "pread"])
+def test_rows_are_mapped_or_read(tmp_path, ids, rows, read, monkeypatch):
+    opened = write(tmp_path / "s", ids, rows)
+    for array in (opened.array(read=read), _with_variable(monkeypatch, opened, read)):
+        np.testing.assert_array_equal(array, rows)
+        assert is_mapped(array) is (read == "mmap")
+        assert not array.flags.writeable
+
+
+def _with_variable(monkeypatch, opened, read):
+    monkeypatch.setenv("CONSILIENCE_READ", read)
+    return opened.array()
+
+
+def test_an_unknown_way_to_read_is_refused(tmp_path, ids, rows):
+    with pytest.raises(ValueError, match="did you mean 'pread'"):
+        write(tmp_path / "s", ids, rows).array(read="read")
+
+
+def test_plain_reads_survive_a_file_that_is_cut_while_it_is_open(tmp_path, ids, rows):
+    opened = write(tmp_path / "s", ids, rows)
+    with shard_of(opened).open("r+b") as file:
+        file.truncate(4096 + 100)
+    with pytest.raises(ValueError, match=r"rows-.* ended at byte 4196"):
+        opened.array(read="pread")
+
+
+@pytest.mark.parametrize("read", ["mmap", "pread"])
+def test_rows_in_any_order(tmp_path, rows, ids, read):
+    rows = np.repeat(rows, 1024, axis=1)
+    opened = write(tmp_path / "s", ids, rows, shard_bytes=5 * 4096 * 4)
+    for chosen in ([], [22], [3, 2, 1, 0, 22, 21, 7, 8, 9, 7]):
+        taken = opened.take(np.array(chosen, int), read=read)
+        np.testing.assert_array_equal(taken, rows[chosen])
+
+
+def test_a_folder_of_stores_is_a_set(tmp_path, ids, rows):
+    for name in ("b", "a"):
+        write(tmp_path / name, ids, rows)
+    (tmp_path / "c").mkdir()
+    assert list(store.open_set(tmp_path)) == ["a", "b"]
+    with pytest.raises(FileNotFoundError, match="has none in it"):
+        store.open_set(tmp_path / "c")
+
+
+def test_everything_wrong_is_named(tmp_path, ids, rows):
+    opened = write(tmp_path / "s", ids, np.repeat(rows, 1024, axis=1), shard_bytes=5 * 4096 * 4)
+    files = [opened.path / shard.file for shard in opened.manifest.shards[:3]]
+    files[0].unlink()
+    files[1].write_bytes(files[1].read_bytes()[:-1])
+    content = bytearray(files[2].read_bytes())
+    content[5000] ^= 8
+    files[2].write_bytes(content)
+    (opened.path / "rows-0123abcd-00001.safetensors").write_text("left over")
+    missing, short, changed, unnamed = store.problems(opened.path)
+    assert f"{files[0]} is missing" in missing
+    assert f"{files[1]} has 86015 bytes, expected 86016" in short
+    assert f"{files[2]} is changed or damaged" in changed
+    assert "names rows-0123abcd-00001.safetensors" in unnamed
+    with pytest.raises(ValueError, match=r"is missing.*has 86015.*changed"):
+        opened.verify()
+    assert "is not a store" in store.problems(tmp_path)[0]
+
+
 # ---- aligning ----------------------------------------------------------------------------
 
 
@@ -270,7 +441,7 @@ def test_align_brings_rows_into_the_order_of_the_first(tmp_path, ids, rows):
     common, (a, b) = store.align([first, second])
     assert common == tuple(ids)
     np.testing.assert_array_equal(b, 10 * a)
-    assert isinstance(a, np.memmap)
+    assert is_mapped(a)
 
 
 def test_align_inner_keeps_what_all_have(tmp_path, ids, rows):
@@ -278,7 +449,9 @@ def test_align_inner_keeps_what_all_have(tmp_path, ids, rows):
         write(tmp_path / name, ids[part], rows[part])
         for name, part in (("a", slice(0, 20)), ("b", slice(5, 23)), ("c", slice(0, 12)))
     ]
-    common, arrays = store.align(stores, how="inner")
+    lost = "7 samples are common to all stores; dropped 13 of 20 of 'm', 11 of 18 of 'm', 5 of 12"
+    with pytest.warns(store.DroppedSamples, match=lost):
+        common, arrays = store.align(stores, how="inner")
     assert common == tuple(ids[5:12])
     for array in arrays:
         np.testing.assert_array_equal(array, rows[5:12])
@@ -306,3 +479,54 @@ def test_align_wants_stores_and_a_known_way(tmp_path, ids, rows):
         store.align([])
     with pytest.raises(ValueError, match="`how` must be one of"):
         store.align([write(tmp_path / "a", ids, rows)], how="outer")
+
+
+@pytest.mark.parametrize("read", ["mmap", "pread"])
+def test_align_takes_a_stretch_of_a_store_as_it_is(tmp_path, ids, rows, read):
+    a = write(tmp_path / "a", ids, rows)
+    b = write(tmp_path / "b", ids[4:9], rows[4:9])
+    with pytest.warns(store.DroppedSamples):
+        common, arrays = store.align([a, b], how="inner", read=read)
+    assert common == tuple(ids[4:9])
+    for array in arrays:
+        np.testing.assert_array_equal(array, rows[4:9])
+        assert is_mapped(array) is (read == "mmap")
+
+
+@pytest.mark.parametrize("read", ["mmap", "pread"])
+def test_many_rows_in_another_order_are_mapped_from_scratch(tmp_path, ids, rows, read, monkeypatch):
+    monkeypatch.setattr(gather, "IN_MEMORY", 100)
+    monkeypatch.setattr(gather, "BLOCK_BYTES", 60)
+    monkeypatch.setenv("CONSILIENCE_SCRATCH", str(tmp_path))
+    order = np.random.default_rng(1).permutation(len(ids))
+    first = write(tmp_path / "a", ids, rows)
+    second = write(tmp_path / "b", [ids[i] for i in order], rows[order])
+    _, (_, array) = store.align([first, second], read=read)
+    np.testing.assert_array_equal(array, rows)
+    assert is_mapped(array)
+    assert not array.flags.writeable
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_rows_in_another_order_may_be_kept_for_others(tmp_path, ids, rows):
+    order = np.random.default_rng(1).permutation(len(ids))
+    stores = [
+        write(tmp_path / "a", ids, rows),
+        write(tmp_path / "b", [ids[i] for i in order], rows[order]),
+    ]
+    for _ in range(2):
+        _, (_, array) = store.align(stores, folder=tmp_path / "kept")
+        np.testing.assert_array_equal(reopen(describe(array)), rows)
+    (file,) = (tmp_path / "kept").iterdir()
+    np.testing.assert_array_equal(safetensors.numpy.load_file(file)["embeddings"], rows)
+
+
+def test_align_says_that_a_store_is_unfinished(tmp_path, ids, rows):
+    whole = write(tmp_path / "a", ids, rows)
+    with store.Writer(tmp_path / "b", model="b", dataset={}, planned=23, seconds=0.0) as writer:
+        writer.append(ids[:9], rows[:9])
+        half = store.open(tmp_path / "b")
+        with pytest.raises(ValueError, match="as it is unfinished: 9 of 23 samples"):
+            store.align([whole, half])
+        with pytest.warns(store.DroppedSamples, match="dropped 14 of 23 of 'm'"):
+            store.align([whole, half], how="inner")

@@ -127,13 +127,12 @@ def test_a_gpu_that_is_not_there_is_missed_before_any_work(models, tmp_path, mon
 def test_a_study_of_some_rows_says_so_and_is_another_study(models, tmp_path):
     result, _ = run(plan_of(models, rows=N // 2), tmp_path / "study")
     part = result.part("p")
-    assert f"cknna: neighbours exact, of {N // 2} of {N} rows (seed 0)." in part.notes
-    assert any(note.startswith("distance_correlation: neighbours exact, of all rows") for note in
-               part.notes)  # fmt: skip
+    assert f"cknna is exact, of {N // 2} of {N} rows (seed 0)." in part.notes
+    assert f"distance_correlation is exact, of {N // 2} of {N} rows (seed 0)." in part.notes
     assert part.matrix.scores["cknna"].settings["rows"] == N // 2
     whole, _ = run(plan_of(models), tmp_path / "study")
     assert "rows" not in whole.part("p").matrix.scores["cknna"].settings
-    assert not any("neighbours exact" in note for note in whole.part("p").notes)
+    assert not any("is exact" in note for note in whole.part("p").notes)
 
 
 def test_running_again_does_nothing(models, tmp_path, monkeypatch):

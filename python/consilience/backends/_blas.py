@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
@@ -18,6 +19,8 @@ class _OneBlasThread:
         self._inside = 0
         self._controller: Any = None
         self._limiter: Any = None
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forked)
 
     def __enter__(self) -> None:
         with self._lock:
@@ -34,6 +37,13 @@ class _OneBlasThread:
             self._inside -= 1
             if self._inside == 0:
                 self._limiter.restore_original_limits()
+
+    def _forked(self) -> None:
+        # The threads that were inside, or held the lock, stayed with the parent.
+        self._lock = threading.Lock()
+        if self._inside:
+            self._inside = 0
+            self._limiter.restore_original_limits()
 
 
 one_blas_thread = _OneBlasThread()

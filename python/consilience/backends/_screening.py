@@ -69,6 +69,13 @@ def pruning_axes(X: Any, *, k: int, distance: str, words: bool = False) -> Float
     return np.ascontiguousarray(np.linalg.qr(axes[:, :n_axes].astype(np.float64))[0])
 
 
+def most_axes(n_samples: int, n_features: int) -> int:
+    """Return more axes than `pruning_axes` ever takes of such a set."""
+    if n_samples < FEWEST_SAMPLES or n_features < FEWEST_FEATURES:
+        return 0
+    return min(n_features * 3 // 4, MOST_AXES)
+
+
 def words_tell(X: Any, *, k: int, distance: str) -> bool:
     """Whether rows rounded to words tell most rows from the k nearest; either answer is right.
 

@@ -16,9 +16,21 @@ from consilience._mapped import is_mapped, read_ahead
 from consilience._memory import DEFAULT_MEMORY
 from consilience.backends._blas import one_blas_thread
 from consilience.backends._coarse import FEWEST_JUDGED, coarse_step
+from consilience.backends._columns import (
+    LEAST_SAMPLES,
+    knn_in_parts,
+    most_fitting,
+    ranks_in_parts,
+)
 from consilience.backends._recall import certified, sampled_rows
-from consilience.backends._screening import pruning_axes, rest_axes, words_tell
-from consilience.backends.base import Channel, PairTable, sampled_pairs
+from consilience.backends._screening import most_axes, pruning_axes, rest_axes, words_tell
+from consilience.backends.base import (
+    Channel,
+    PairTable,
+    RowTable,
+    reference_rows,
+    sampled_pairs,
+)
 from consilience.terms import (
     Floats,
     Graph,
@@ -88,6 +100,31 @@ class NativeBackend:
         return replace(self, n_threads=n_threads)
 
     def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
+        try:
+            return self._knn_exact(X, k=k, distance=distance, rows=rows)
+        except MemoryError:
+            n_features = X.shape[1]
+            copied = X.itemsize * n_features
+
+            def needed(n_samples: int) -> int:
+                axes = most_axes(n_samples, n_features)
+                asking = n_samples if rows is None else min(len(rows), n_samples // 2)
+                searched = _core.knn_exact_bytes(n_samples, n_features, axes, asking, k)
+                return int(searched + copied * n_samples)
+
+            most = most_fitting(len(X), needed, self.max_memory, 4 * k + LEAST_SAMPLES)
+            if most == 0:
+                raise
+        part = replace(self, max_memory=self.max_memory - copied * most)
+        return knn_in_parts(
+            X,
+            lambda some, own: part._knn_exact(some, k=k, distance=distance, rows=own),
+            k=k,
+            rows=rows,
+            most=most,
+        )
+
+    def _knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None) -> Graph:
         n_rows = len(X) if rows is None else len(rows)
         if n_rows < PRUNED_ROWS:
             return self._screened(None, X, words=False, k=k, distance=distance, rows=rows)
@@ -250,12 +287,68 @@ class NativeBackend:
         at_zero = np.array([channel.at_zero for channel in channels])
         return PairTable(rows, products, offsets, at_zero)
 
-    def joint_nearest(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
+    def pair_rows(
+        self, channels: Sequence[Channel], pairs: Sequence[tuple[int, int]], rows: Indices
+    ) -> RowTable:
+        sets = [channel.X for channel in channels]
+        widths = {id(X): X.shape[1] for X in sets}
+        references = reference_rows(len(sets[0]))
+
+        def swept(*, double_tiles: bool) -> RowTable:
+            stripe = self._fitting(
+                "pair_rows",
+                len(rows),
+                lambda count: _core.pair_rows_bytes(
+                    count,
+                    len(references),
+                    sum(widths.values()),
+                    len(widths),
+                    len(channels),
+                    len(pairs),
+                    double_tiles,
+                    self.n_threads,
+                ),
+            )
+            found = [
+                _core.pair_rows(
+                    sets,
+                    functions=[channel.function for channel in channels],
+                    gammas=[channel.gamma for channel in channels],
+                    pairs=pairs,
+                    rows=rows[first : first + stripe],
+                    references=references,
+                    double_tiles=double_tiles,
+                    n_threads=self.n_threads,
+                )
+                for first in range(0, len(rows), stripe)
+            ]
+            at_zero = np.array([channel.at_zero for channel in channels])
+            places = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+            return RowTable.joined(
+                [RowTable(len(sets[0]), *sums, places, at_zero) for sums in found]
+            )
+
+        if not (len(sets[0]) <= FLOAT64_SAMPLES or any(map(_strains_float32, channels))):
+            try:
+                return swept(double_tiles=False)
+            except OverflowError:  # a few rows are farther out than any sample of them shows
+                pass
+        with one_blas_thread:
+            return swept(double_tiles=True)
+
+    def joint_nearest(
+        self,
+        sets: Sequence[Any],
+        pairs: Sequence[tuple[int, int]],
+        *,
+        rows: Indices | None = None,
+    ) -> Floats:
         widths = [X.shape[1] for X in sets]
+        n_rows = len(sets[0]) if rows is None else len(rows)
 
         def needed(n_pairs: int) -> int:
             return _core.joint_nearest_bytes(
-                len(sets[0]), sum(widths), max(widths), len(sets), n_pairs, self.n_threads
+                len(sets[0]), n_rows, sum(widths), max(widths), len(sets), n_pairs, self.n_threads
             )
 
         batch = self._fitting("joint_nearest", len(pairs), needed)
@@ -266,6 +359,7 @@ class NativeBackend:
                 _core.joint_nearest(
                     sets,
                     pairs=pairs[first : first + batch],
+                    rows=rows,
                     tile=self.tile or 480,
                     words=words,
                     n_threads=self.n_threads,
@@ -283,9 +377,24 @@ class NativeBackend:
         rows: Indices | None = None,
         sample: Indices | None = None,
     ) -> RankTerms:
-        self._check_memory(
-            "rank_counts", _core.rank_counts_bytes(len(X), X.shape[1], self.n_threads)
-        )
+        def needed(n_samples: int) -> int:
+            return _core.rank_counts_bytes(n_samples, X.shape[1], self.n_threads)
+
+        if rows is not None and sample is None and needed(len(X)) > self.max_memory:
+            copied = X.itemsize * X.shape[1]
+            most = most_fitting(
+                len(X), lambda n: needed(n) + copied * n, self.max_memory, 2 * LEAST_SAMPLES
+            )
+            if most > 0:
+                part = replace(self, max_memory=self.max_memory - copied * most)
+                return ranks_in_parts(
+                    X,
+                    lambda some, graphs, own: part.rank_counts(some, graphs, ks, rows=own),
+                    sources,
+                    rows=rows,
+                    most=most,
+                )
+        self._check_memory("rank_counts", needed(len(X)))
         with one_blas_thread:
             return RankTerms(
                 *_core.rank_counts(
@@ -430,6 +539,8 @@ class NativeBackend:
 
     def _fitting(self, op: str, count: int, needed: Callable[[int], int]) -> int:
         """Return how many of `count` fit into the memory at a time, by halving."""
+        if needed(count) <= self.max_memory:
+            return count
         self._check_memory(op, needed(1))
         while count > 1 and needed(count) > self.max_memory:
             count = -(-count // 2)

@@ -181,22 +181,24 @@ def of_moments(xy: CenteredMoments, xx: CenteredMoments, yy: CenteredMoments) ->
     def frobenius(m: CenteredMoments) -> float:
         return float(np.vdot(m.xy, m.xy))
 
-    def unbiased(m: CenteredMoments) -> float:
+    f_xy, f_xx, f_yy = frobenius(xy), frobenius(xx), frobenius(yy)
+
+    def unbiased(m: CenteredMoments, squared: float) -> float:
         if n < 4:
             return math.nan
-        centered = frobenius(m) - m.norms_xy
+        centered = squared - m.norms_xy
         centered += m.norms_x * m.norms_y / ((n - 1.0) * (n - 2.0))
         centered -= 2.0 * m.norms_xy / (n - 2.0)
         return centered / (n * (n - 3.0))
 
     return CenteredKernels(
         n,
-        frobenius(xy),
-        frobenius(xx),
-        frobenius(yy),
-        unbiased(xy),
-        unbiased(xx),
-        unbiased(yy),
+        f_xy,
+        f_xx,
+        f_yy,
+        unbiased(xy, f_xy),
+        unbiased(xx, f_xx),
+        unbiased(yy, f_yy),
         (xx.norms_x, yy.norms_x),
         (xx.norms_xy, yy.norms_xy),
     )

@@ -181,6 +181,13 @@ class Cknna(SearchSettings):
         (x, e), (y, f) = graphs
         return _biased_masked(terms.ops.graph_terms(x, y, e, f), terms.n_samples)
 
+    def shared_places(self, terms: Any, a: int, b: int) -> float:
+        """Return how many neighbours the graphs of a and b share, of all samples together."""
+        if self.unbiased:
+            return float(terms.shared(a, b, self.edges.graph).overlap.sum())
+        (x, _), (y, _) = (self._with_self(terms, m) for m in (a, b))
+        return float(terms.ops.overlap_terms(x, y, None, None)[0].sum())
+
     def _with_self(self, terms: Any, m: int) -> tuple[Graph, Floats]:
         """Return graph and kernel values where the sample itself may take one of k places."""
         need = self.edges

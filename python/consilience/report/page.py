@@ -16,7 +16,7 @@ from consilience.report.glossary import Entry, entry_for, title_of
 from consilience.report.grid import models_table, runs_table
 from consilience.report.payload import chance_text, payload, settings_text
 from consilience.report.subject import Subject
-from consilience.report.text import bound_text, counted, plain
+from consilience.report.text import bound_text, counted, plain, spelled_out
 from consilience.study.result import Part, StudyResult
 from consilience.study.score_matrix import ScoreMatrix, Scores, write_atomically
 
@@ -92,6 +92,7 @@ def write_report(
 
 def render(result: StudyResult) -> str:
     """Return the page of a study as HTML."""
+    result = spelled_out(result)
     subjects = [Subject(part) for part in result.parts]
     exhibits = [figures.of_part(subject) for subject in subjects]
     across = figures.across(result)

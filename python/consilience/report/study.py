@@ -14,6 +14,7 @@ from consilience.report.page import render
 from consilience.report.static import save
 from consilience.report.subject import Subject
 from consilience.report.tables import file_stems, write_table, write_tables
+from consilience.report.text import spelled_out
 from consilience.study.result import StudyResult
 from consilience.study.score_matrix import write_atomically
 
@@ -40,6 +41,7 @@ def write_study(result: StudyResult, folder: str | os.PathLike[str]) -> Path:
         If plotly, jinja2 or matplotlib is missing.
     """
     folder = Path(folder)
+    result = spelled_out(result)
     page = render(result)
     subjects = [Subject(part) for part in result.parts]
     stems = file_stems([subject.part.name for subject in subjects])
@@ -62,14 +64,14 @@ def _write_exhibits(exhibits: list[Exhibit], folder: Path, name: str) -> None:
 
 def _keys(drawn: list[Figure]) -> list[str]:
     """Return a file name for each figure; two whose names look the same get numbers."""
-    found: list[str] = []
+    found: dict[str, str] = {}
     for figure in drawn:
         key, number = figure.key, 1
-        while key in found:
+        while key.lower() in found:
             number += 1
             key = f"{figure.key}-{number}"
-        found.append(key)
-    return found
+        found[key.lower()] = key
+    return list(found.values())
 
 
 def _write_tree(subject: Subject, path: Path) -> None:

@@ -11,7 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from consilience.report.text import spelled_out
 from consilience.study.score_matrix import COLUMNS, ScoreMatrix, Scores, write_atomically
+
+FORMULA = tuple("=+-@\t\r\n")  # what makes a formula of a text in a spreadsheet
+LONGEST_STEM = 120  # a file system takes 255 bytes
 
 
 def write_tables(matrix: ScoreMatrix, folder: str | os.PathLike[str]) -> list[Path]:
@@ -32,7 +36,8 @@ def write_tables(matrix: ScoreMatrix, folder: str | os.PathLike[str]) -> list[Pa
 
     Notes
     -----
-    Numbers keep all digits of a float64. An undefined number is an empty field.
+    Numbers keep all digits of a float64. An undefined number is an empty field. A text that a
+    spreadsheet would run as a formula has an apostrophe before it.
     """
     folder = Path(folder)
     stems = file_stems(matrix.metrics)
@@ -61,7 +66,7 @@ def file_stems(labels: Sequence[str]) -> dict[str, str]:
 
 def stem_of(label: str) -> str:
     """Return a label with plain characters only, fit to name a file."""
-    return re.sub(r"[^A-Za-z0-9_=.]+", "-", label).strip("-.")
+    return re.sub(r"[^A-Za-z0-9_=.]+", "-", label)[:LONGEST_STEM].strip("-.")
 
 
 def write_table(table: Mapping[str, Sequence[Any]], path: Path) -> Path:
@@ -94,9 +99,16 @@ def _write(path: Path, rows: Iterable[Sequence[Any]]) -> Path:
     writer = csv.writer(text, lineterminator="\n")
     for row in rows:
         writer.writerow([_field(value) for value in row])
-    return write_atomically(path, text.getvalue())
+    return write_atomically(path, spelled_out(text.getvalue()))
 
 
 def _field(value: Any) -> Any:
     undefined = value is None or (isinstance(value, float) and math.isnan(value))
-    return "" if undefined else value
+    if undefined:
+        return ""
+    return inert(value) if isinstance(value, str) else value
+
+
+def inert(text: str) -> str:
+    """Return a text that no spreadsheet runs: a formula gets an apostrophe before it."""
+    return f"'{text}" if text.lstrip(" ")[:1] in FORMULA else text

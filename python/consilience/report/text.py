@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
 
 MISSING = "–"
+# XML and HTML have no way to write these, nor UTF-8 half a pair of surrogates.
+UNWRITTEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
 def number(value: float) -> str:
@@ -66,3 +70,21 @@ def plain(value: Any) -> str:
     if isinstance(value, list | tuple | set | frozenset):
         return ", ".join(plain(item) for item in value)
     return str(value)
+
+
+def spelled_out(value: Any) -> Any:
+    """Return the value, letters that no file of markup can hold spelled out, as by `ascii`.
+
+    In texts, and in those of mappings, sequences and dataclasses.
+    """
+    if isinstance(value, str):
+        return UNWRITTEN.sub(lambda found: ascii(found[0])[1:-1], value)
+    if isinstance(value, Mapping):
+        return {spelled_out(key): spelled_out(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(spelled_out(item) for item in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(
+            value, **{f.name: spelled_out(getattr(value, f.name)) for f in fields(value)}
+        )
+    return value

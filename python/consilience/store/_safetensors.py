@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience._files import parse_json
+
 ALIGNMENT = 4096
-MAX_HEADER = 100_000_000
+# Some forty thousand tensors; what unpacks from more JSON than that is an attack on memory.
+MAX_HEADER = 4 << 20
 TENSOR = "embeddings"
 DTYPES: dict[str, np.dtype[Any]] = {
     "F16": np.dtype("<f2"),
@@ -26,6 +29,12 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
 }
 BFLOAT16 = "BF16"
+ITEMSIZES = {
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 1),
+    **dict.fromkeys(("U16", "I16", "F16", BFLOAT16), 2),
+    **dict.fromkeys(("U32", "I32", "F32"), 4),
+    **dict.fromkeys(("U64", "I64", "F64", "C64"), 8),
+}
 
 
 @dataclass(frozen=True)
@@ -38,10 +47,11 @@ class TensorInfo:
     offset: int
 
 
-def header_for(array: NDArray[Any], name: str = TENSOR) -> bytes:
-    """Return the bytes that stand before the rows of `array`."""
-    code = next(code for code, dtype in DTYPES.items() if dtype == array.dtype)
-    entry = {"dtype": code, "shape": list(array.shape), "data_offsets": [0, array.nbytes]}
+def header_for(dtype: Any, shape: tuple[int, ...], name: str = TENSOR) -> bytes:
+    """Return the bytes that stand before the rows of an array."""
+    code = next(code for code, known in DTYPES.items() if known == dtype)
+    size = math.prod(shape) * DTYPES[code].itemsize
+    entry = {"dtype": code, "shape": list(shape), "data_offsets": [0, size]}
     text = json.dumps({name: entry}).encode()
     text += b" " * (-(8 + len(text)) % ALIGNMENT)
     return len(text).to_bytes(8, "little") + text
@@ -55,33 +65,74 @@ def read_header(path: Path) -> list[TensorInfo]:
     ValueError
         If the header cannot be read or the file does not hold the bytes it names.
     """
-    size = path.stat().st_size
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or not 2 <= length <= min(MAX_HEADER, size - 8):
-            raise ValueError(f"{path} is not a safetensors file, or is cut short: {size} bytes")
-        text = file.read(length)
+
+        def read(start: int, stop: int) -> bytes:
+            file.seek(start)
+            return file.read(stop - start)
+
+        return parse_header(read, path.stat().st_size, path)
+
+
+def parse_header(
+    read: Callable[[int, int], bytes], size: int, path: Path | str
+) -> list[TensorInfo]:
+    """Return the tensors of a safetensors file of `size` bytes, read through `read(start, stop)`.
+
+    Raises
+    ------
+    ValueError
+        As `read_header`.
+    """
+    length = int.from_bytes(read(0, 8), "little")
+    if size < 8 or not 2 <= length <= size - 8:
+        raise ValueError(f"{path} is not a safetensors file, or is cut short: {size} bytes")
+    if length > MAX_HEADER:
+        raise ValueError(f"{path} has a header of {length} bytes, at most {MAX_HEADER} are read")
+    text = read(8, 8 + length)
     try:
-        entries = json.loads(text)
+        entries = parse_json(text)
         entries.pop("__metadata__", None)
-        tensors = [_tensor(path, name, entry, 8 + length) for name, entry in entries.items()]
+        spans = [_span(name, entry) for name, entry in entries.items()]
+        end = _check_spans(spans)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} has a broken safetensors header: {error}") from error
-    end = 8 + length + max((int(e["data_offsets"][1]) for e in entries.values()), default=0)
-    if size < end:
-        raise ValueError(f"{path} is cut short: {size} bytes of {end}; write it again")
-    return tensors
+    if size < 8 + length + end:
+        raise ValueError(f"{path} is cut short: {size} bytes of {8 + length + end}; write it again")
+    return [
+        TensorInfo(name, entry["dtype"], tuple(entry["shape"]), 8 + length + begin)
+        for (name, entry), (begin, _) in zip(entries.items(), spans, strict=True)
+    ]
 
 
-def _tensor(path: Path, name: str, entry: dict[str, Any], data_start: int) -> TensorInfo:
-    begin, end = (int(offset) for offset in entry["data_offsets"])
-    shape = tuple(int(extent) for extent in entry["shape"])
-    code = str(entry["dtype"])
-    if code in DTYPES or code == BFLOAT16:
-        itemsize = DTYPES[code].itemsize if code in DTYPES else 2
-        if begin < 0 or min(shape, default=0) < 0 or end - begin != math.prod(shape) * itemsize:
-            raise ValueError(f"tensor {name!r} of shape {shape} has {end - begin} bytes")
-    return TensorInfo(name, code, shape, data_start + begin)
+def _span(name: str, entry: dict[str, Any]) -> tuple[int, int]:
+    """Return where a tensor begins and ends, after checking that this is its size."""
+    begin, end = _whole(entry["data_offsets"])
+    shape, code = _whole(entry["shape"]), entry["dtype"]
+    if not isinstance(code, str) or not name.isprintable():
+        raise ValueError(f"tensor {name[:80]!r} has no plain name and dtype")
+    if code in ITEMSIZES and end - begin != math.prod(shape) * ITEMSIZES[code]:
+        raise ValueError(f"tensor {name[:80]!r} of shape {shape} has {end - begin} bytes")
+    return begin, end
+
+
+def _whole(numbers: object) -> tuple[int, ...]:
+    """Return a list of sizes; JSON also knows 1.5, NaN, true and numbers of any length."""
+    if not isinstance(numbers, list) or len(numbers) > 32:
+        raise ValueError("a shape or an offset is no list of sizes")
+    if not all(type(number) is int and 0 <= number < 1 << 62 for number in numbers):
+        raise ValueError("a shape or an offset is no list of sizes")
+    return tuple(numbers)
+
+
+def _check_spans(spans: list[tuple[int, int]]) -> int:
+    """Return where the last tensor ends, if none reaches into another."""
+    last = 0
+    for begin, end in sorted(spans):
+        if not last <= begin <= end:
+            raise ValueError("its tensors overlap")
+        last = end
+    return last
 
 
 def map_tensor(path: Path, tensor: TensorInfo) -> NDArray[Any]:
@@ -90,23 +141,3 @@ def map_tensor(path: Path, tensor: TensorInfo) -> NDArray[Any]:
         bits = np.memmap(path, np.dtype("<u2"), "r", tensor.offset, tensor.shape)
         return (bits.astype(np.uint32) << 16).view(np.float32)
     return np.memmap(path, DTYPES[tensor.dtype], "r", tensor.offset, tensor.shape)
-
-
-def read_rows(path: Path, tensor: TensorInfo, start: int, stop: int) -> NDArray[Any]:
-    """Return a copy of rows [start, stop) by plain reads, which cannot end in SIGBUS."""
-    dtype = DTYPES[tensor.dtype]
-    row_bytes = tensor.shape[1] * dtype.itemsize
-    rows = np.empty((stop - start, tensor.shape[1]), dtype)
-    target = rows.data.cast("B") if rows.size else memoryview(b"")
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        done = 0
-        while done < len(target):
-            offset = tensor.offset + start * row_bytes + done
-            got = os.preadv(descriptor, [target[done:]], offset)
-            if got == 0:
-                raise ValueError(f"{path} ended at row {start + done // row_bytes}")
-            done += got
-    finally:
-        os.close(descriptor)
-    return rows

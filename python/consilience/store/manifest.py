@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from consilience._files import write_durably
+import numpy as np
+
+from consilience._files import parse_json, write_durably
+from consilience.store._safetensors import DTYPES
 
 FORMAT = "consilience-embeddings"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
+UNFINISHED = "manifest.unfinished.json"
+MAX_BYTES = 64 << 20
+
+_NAMES = tuple(dtype.name for dtype in DTYPES.values())
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -37,86 +47,145 @@ class Manifest:
     dtype : str
         NumPy name of the data type: "float16", "float32" or "float64".
     n_samples, n_features : int
-        Shape of the whole store.
+        Shape of what is there.
     created : str
         Time of writing, ISO 8601, UTC.
+    ids, shards : tuple of FileEntry
+        The text files of sample ids, one a line, and the files of rows, both in row order.
+    outputs : dict of str to tuple of FileEntry
+        What the model predicts of each sample, for example "energy_ev", in row order.
+    complete : bool
+        Whether the writer finished.
+    planned : int or None
+        How many samples the writer set out to write, if it knew.
+    question : dict
+        What the rows answer; an interrupted writer goes on only if it is asked the same.
+    weights : str
+        SHA-256 of the model's weights, if they are files of the user's.
+    layer, pooling : str or None
+        Which hidden layer, and how its atoms or tokens became one row.
     versions : dict
         Versions of the programs involved.
     extra : dict
         Anything else worth keeping, for example seconds taken.
-    outputs : dict of str to FileEntry
-        What the model predicts of each sample, for example "energy_ev"; one file each.
-    ids : FileEntry
-        The text file of sample ids, one a line.
-    shards : tuple of FileEntry
-        The files of rows, in row order.
     """
 
     model: str
     dataset: dict[str, Any]
-    dtype: str
-    n_samples: int
-    n_features: int
-    created: str
-    ids: FileEntry
-    shards: tuple[FileEntry, ...]
+    dtype: str = "float32"
+    n_samples: int = 0
+    n_features: int = 0
+    created: str = ""
+    ids: tuple[FileEntry, ...] = ()
+    shards: tuple[FileEntry, ...] = ()
+    outputs: dict[str, tuple[FileEntry, ...]] = field(default_factory=dict)
+    complete: bool = False
+    planned: int | None = None
+    question: dict[str, Any] = field(default_factory=dict)
+    weights: str = ""
+    layer: str | None = None
+    pooling: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
-    outputs: dict[str, FileEntry] = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[FileEntry, ...]:
         """Every file the manifest names."""
-        return (self.ids, *self.shards, *self.outputs.values())
+        outputs = (entry for entries in self.outputs.values() for entry in entries)
+        return (*self.ids, *self.shards, *outputs)
 
-    def save(self, folder: Path) -> None:
-        """Write the manifest in one step; from then on the store exists."""
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return self.n_features * np.dtype(self.dtype).itemsize
+
+    def save(self, folder: Path, name: str = MANIFEST) -> None:
+        """Write the manifest in one step; from then on the store is what it says."""
         content = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-        write_durably(folder / MANIFEST, text.encode())
+        write_durably(folder / name, text.encode())
 
 
-def load_manifest(folder: Path) -> Manifest:
-    """Read and check the manifest of a store folder.
+def parse_manifest(content: bytes, path: Path | str) -> Manifest:
+    """Read and check the bytes of the manifest `path`.
 
     Raises
     ------
-    FileNotFoundError
-        If the folder has no manifest: no store was ever finished there.
     ValueError
-        If the manifest is damaged or of another format.
+        If the manifest is damaged, of another format, or names files that cannot be.
     """
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{folder} is not a store of embeddings: it has no {MANIFEST}; "
-            "an interrupted write leaves none, so embed again"
-        )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        found = (content.pop("format"), content.pop("format_version"))
-        if found != (FORMAT, FORMAT_VERSION):
-            raise ValueError(f"format is {found}, expected {(FORMAT, FORMAT_VERSION)}")
-        ids = FileEntry(**content.pop("ids"))
-        shards = tuple(FileEntry(**shard) for shard in content.pop("shards"))
-        outputs = {name: FileEntry(**entry) for name, entry in content.pop("outputs", {}).items()}
-        manifest = Manifest(ids=ids, shards=shards, outputs=outputs, **content)
+        body = parse_json(content)
+        form, version = body.pop("format"), body.pop("format_version")
+        if form != FORMAT or version not in (1, FORMAT_VERSION):
+            raise ValueError(f"format is {(form, version)}, expected {(FORMAT, FORMAT_VERSION)}")
+        if version == 1:
+            _upgrade(body)
+        ids, shards = _entries(body.pop("ids")), _entries(body.pop("shards"))
+        outputs = {name: _entries(entries) for name, entries in body.pop("outputs", {}).items()}
+        manifest = Manifest(ids=ids, shards=shards, outputs=outputs, **body)
+        _check_types(manifest)
         _check_consistent(manifest)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged ({error}); embed again") from error
     return manifest
 
 
-def _check_consistent(manifest: Manifest) -> None:
-    rows = sum(shard.rows for shard in manifest.shards)
-    if not rows == manifest.ids.rows == manifest.n_samples:
-        raise ValueError(
-            f"n_samples is {manifest.n_samples}, the shards have {rows} rows and the ids "
-            f"file {manifest.ids.rows}"
-        )
-    for name, entry in manifest.outputs.items():
-        if entry.rows != manifest.n_samples:
-            raise ValueError(f"output {name!r} has {entry.rows} rows")
+def _upgrade(body: dict[str, Any]) -> None:
+    """Bring the first format, which had one file of ids and no unfinished stores, up to date."""
+    body["ids"] = [body["ids"]]
+    body["outputs"] = {name: [entry] for name, entry in body.get("outputs", {}).items()}
+    body["complete"] = True
+    body["question"] = body.get("extra", {}).get("question", {})
+
+
+def _entries(found: list[dict[str, Any]]) -> tuple[FileEntry, ...]:
+    return tuple(FileEntry(**entry) for entry in found)
+
+
+def _check_types(manifest: Manifest) -> None:
+    words = ("model", "dtype", "created", "weights")
+    _check(all(isinstance(getattr(manifest, name), str) for name in words), f"{words} are text")
+    for name in ("dataset", "question", "versions", "extra"):
+        _check(isinstance(getattr(manifest, name), Mapping), f"{name} is not a mapping")
+    for name in ("layer", "pooling"):
+        _check(isinstance(getattr(manifest, name), str | None), f"{name} is not text")
+    _check(isinstance(manifest.complete, bool), "complete is neither true nor false")
+    _check(manifest.dtype in _NAMES, f"dtype is {manifest.dtype!r}, expected one of {_NAMES}")
+    counts = [manifest.n_samples, manifest.n_features, manifest.planned or 0]
     for entry in manifest.files:
-        if Path(entry.file).name != entry.file:
-            raise ValueError(f"{entry.file!r} is not a plain file name")
+        _check_entry(entry)
+        counts += [entry.rows, entry.bytes]
+    for count in counts:
+        _check(type(count) is int and 0 <= count < 1 << 62, f"{count!r} is not a count")
+
+
+def _check_entry(entry: FileEntry) -> None:
+    for text in (entry.file, entry.sha256):
+        _check(isinstance(text, str), f"{text!r} of a file is not text")
+    plain = Path(entry.file).name == entry.file and not re.search(r"[\\\0]", entry.file)
+    _check(plain and entry.file not in ("", ".", ".."), f"{entry.file!r} is not a plain file name")
+    _check(_SHA256.fullmatch(entry.sha256), f"{entry.file!r} has no SHA-256: {entry.sha256!r}")
+
+
+def _check_consistent(manifest: Manifest) -> None:
+    n = manifest.n_samples
+    rows = sum(shard.rows for shard in manifest.shards)
+    ids = sum(entry.rows for entry in manifest.ids)
+    if not rows == ids == n:
+        raise ValueError(
+            f"n_samples is {n}, the shards have {rows} rows and the files of ids {ids}"
+        )
+    _check((n and manifest.n_features) or not (n or manifest.complete), "it has no rows")
+    for name, entries in manifest.outputs.items():
+        _check(name.isidentifier(), f"output {name!r} is not a plain name")
+        rows = sum(entry.rows for entry in entries)
+        _check(rows == n, f"output {name!r} has {rows} rows, expected {n}")
+    for shard in manifest.shards:
+        least = shard.rows * manifest.row_bytes
+        _check(shard.bytes > least, f"{shard.file!r} has {shard.bytes} bytes for {least} of rows")
+
+
+def _check(holds: Any, problem: str) -> None:
+    if not holds:
+        raise ValueError(problem)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from consilience._files import write_durably
+from consilience._files import naming, write_durably
 from consilience.study.scores import Array, Scores
 
 FORMAT = "consilience.score_matrix"
@@ -120,10 +120,20 @@ def decode_scores(entry: dict[str, Any]) -> Scores:
     )
 
 
+def _digest_of(body: dict[str, Any]) -> str | None:
+    """Return the digest of a body, or None if `save` cannot have written it."""
+    try:
+        return digest(dumps(body))
+    except (ValueError, RecursionError):  # NaN, or nested too deeply
+        return None
+
+
 def read_body(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        with naming(path):
+            text = path.read_text(encoding="utf-8")
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{path} is not a whole JSON file ({error}): it is damaged, "
             f"or was not written by ScoreMatrix.save"
@@ -131,7 +141,7 @@ def read_body(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path} is not a score matrix: ScoreMatrix.save did not write it")
     version = content.get("version")
-    if not isinstance(version, int):
+    if type(version) is not int or version < 1:
         raise ValueError(f"{path} is a damaged score matrix (no version); make it again")
     if version > VERSION:
         raise ValueError(
@@ -139,7 +149,7 @@ def read_body(path: Path) -> dict[str, Any]:
             f"formats up to {VERSION}: upgrade consilience to read it"
         )
     body = content.get("body")
-    if not isinstance(body, dict) or digest(dumps(body)) != content.get("sha256"):
+    if not isinstance(body, dict) or _digest_of(body) != content.get("sha256"):
         raise ValueError(
             f"{path} is a damaged score matrix (its content does not match its checksum); "
             f"make it again"

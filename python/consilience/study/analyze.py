@@ -42,8 +42,8 @@ class Context:
         Total energies in eV that models predict.
     layers : mapping of (str, str) to ({layer: array}, {layer: array})
         All layers of the pairs that the plan names, rows aligned.
-    device : str
-        Where embeddings are compared.
+    device, max_memory
+        Where embeddings are compared, and in how much memory.
     """
 
     plan: PartPlan
@@ -56,6 +56,12 @@ class Context:
         default_factory=dict
     )
     device: str = "auto"
+    max_memory: int | None = None
+
+    @property
+    def run(self) -> dict[str, Any]:
+        """Return how to compare."""
+        return {"device": self.device, "max_memory": self.max_memory}
 
     @property
     def real(self) -> tuple[str, ...]:
@@ -220,7 +226,7 @@ def _locality(context: Context) -> dict[str, Any]:
         raise ValueError(f"fewer than two of k = {context.plan.ks} fit {len(rows)} samples")
     arrays = {name: np.asarray(context.arrays[name])[rows] for name in context.real}
     requests = [("cknna", {"k": k}) for k in ks]
-    matrix = compare(arrays, [*requests, GLOBAL], null=None, intervals=None, device=context.device)
+    matrix = compare(arrays, [*requests, GLOBAL], null=None, intervals=None, **context.run)
     by_k = dict(zip(ks, matrix.metrics, strict=False))
     found = analyses.locality(matrix, by_k).to_json()
     return {**found, "n_samples": len(rows)}
@@ -238,7 +244,13 @@ def _dimension(context: Context) -> dict[str, Any]:
     requests: list[tuple[str, dict[str, Any]]] = [("twonn", {"method": "fit"})]
     requests += [("dimension_mle", {"k": k}) for k in ks]
     matrix = compare(
-        dict(context.arrays), requests, null=None, intervals=None, device=context.device
+        dict(context.arrays),
+        requests,
+        neighbors=context.plan.neighbors,
+        rows=context.plan.rows,
+        null=None,
+        intervals=None,
+        **context.run,
     )
     types = [str(fact.get("embedding") or "") for fact in context.facts]
     return analyses.dimension(matrix, matrix.metrics, types).to_json()
@@ -312,9 +324,7 @@ def _layers(context: Context) -> list[dict[str, Any]]:
     found = []
     for (a, b), (layers_a, layers_b) in context.layers.items():
         k = min(25, len(next(iter(layers_a.values()))) // 4)
-        result = analyses.layers(
-            layers_a, layers_b, "cknna", {"k": k}, a=a, b=b, device=context.device
-        )
+        result = analyses.layers(layers_a, layers_b, "cknna", {"k": k}, a=a, b=b, **context.run)
         found.append(result.to_json())
     return found
 

@@ -21,9 +21,11 @@ from consilience.backends.striped import striping
 from consilience.metrics import PRESETS
 from consilience.metrics._graph import METHODS, SearchSettings
 from consilience.metrics._registry import Registered, Score
+from consilience.metrics._rows import RowSettings
 from consilience.needs import Method, MomentNeed, SampleNeed
 from consilience.store import StoredEmbeddings, align
 from consilience.study._errors import INTERVALS, Intervals, sampled, std_errors, wider_needs
+from consilience.study._fit import check_fits
 from consilience.study._nulls import NULL_MODES, Chance, NullMode, by_law
 from consilience.study._previous import Known, known_scores
 from consilience.study._work import do_work
@@ -100,13 +102,14 @@ def compare(
         metrics that allow it and say nothing of their own; a warning names the others. Few samples
         are searched exactly all the same, and have no recall.
     rows : int, optional
-        Exact neighbours and ranks of a seeded sample of so many rows alone, the same for all
-        models, among all samples. A mean over rows is then without bias that of all rows, a
-        function of such means nearly so. ``details["rows_std_error"]`` is the error that this
-        adds, so of the score as an estimate of the score over all rows; the standard errors
+        Exact neighbours, ranks and sums over pairs of a seeded sample of so many rows alone, the
+        same for all models, among all samples. A mean over rows is then without bias that of all
+        rows, a function of such means nearly so. ``details["rows_std_error"]`` is the error that
+        this adds, so of the score as an estimate of the score over all rows; the standard errors
         include it. For the metrics that allow it, which are then not searched by "approx" too; all
-        rows are taken where there are no more than `rows`. No p-values, as a relabelled sample may
-        be one without neighbours; but `information_imbalance` takes null="permutation".
+        rows are taken where there are no more than `rows`. No p-values by default: a relabelled
+        sample may be one without neighbours. Metrics that read ranks, pairs of samples or joint
+        neighbours take null="permutation", a sweep of the rows each.
     null : "auto", "closed", "permutation" or None
         Where p-values and calibrated scores come from. "auto": from `permutations` relabellings
         where one costs O(n_samples · k), as for all neighbour graphs; else from the closed-form
@@ -221,6 +224,7 @@ def _compare(
     cells = [_cells(column, len(models), known) for column in columns]
     terms.pairs = sorted({(cell[0], cell[-1]) for some in cells for cell in some})
     terms.needs = _needs([column.metric for column in columns], intervals, terms.n_samples)
+    check_fits(terms, run["max_memory"])
     asked = [(column.metric, some) for column, some in zip(columns, cells, strict=True)]
     do_work(terms, [(*one, by_law(one[0], null)) for one in asked], progress=progress)
     threads = getattr(terms.ops, "n_threads", 1)
@@ -351,13 +355,18 @@ def _searched(
 
 def _search_as(metric: Any, wanted: list[dict[str, Any]]) -> tuple[Any, str]:
     """Return the metric with the first of the searches that it allows, or why it allows none."""
-    if not isinstance(metric, SearchSettings):
-        free = all(isinstance(need, (MomentNeed, SampleNeed)) for need in metric.needs())
-        return metric, "" if free else "it reads all pairs of samples"
-    if metric.neighbors == "approx" or metric.rows is not None:
+    if all(isinstance(need, (MomentNeed, SampleNeed)) for need in metric.needs()):
+        return metric, ""
+    if not isinstance(metric, RowSettings):
+        return metric, "it reads all pairs of samples"
+    searched = isinstance(metric, SearchSettings)
+    if metric.rows is not None or getattr(metric, "neighbors", "exact") == "approx":
         return metric, ""
     reasons = []
     for search in wanted:
+        if "neighbors" in search and not searched:
+            reasons.append("it reads all pairs of samples, or those of some `rows`")
+            continue
         try:
             return replace(metric, **search), ""
         except ValueError as error:

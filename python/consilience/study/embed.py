@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,12 @@ from consilience._files import sha256_of
 from consilience.datasets import Samples, find_dataset, load_samples
 from consilience.datasets._archives import ARCHIVES
 from consilience.models import Model, embed, embed_layers, find_model, versions
-from consilience.store import Pieces, StoredEmbeddings
+from consilience.store import StoredEmbeddings, Writer
 
 Rows = tuple[tuple[str, ...], NDArray[Any], dict[str, NDArray[Any]]]
+
+# Held in memory of all layers together.
+LAYERS_BYTES = 256 << 20
 
 
 def embed_to_store(
@@ -38,8 +42,8 @@ def embed_to_store(
 ) -> StoredEmbeddings:
     """Embed a dataset with a model and write the result as a store.
 
-    A run that was interrupted goes on where it was: rows are written down as they come, and a
-    new run with the same question begins after them.
+    A run that was interrupted goes on where it was: shards are closed as rows come, and a new
+    run with the same question embeds what is not in them.
 
     Parameters
     ----------
@@ -80,37 +84,24 @@ def embed_to_store(
     started = time.perf_counter()
     samples = load_samples(data, n=n, seed=seed)
     question = question_of(model, data, n=n, seed=seed, layer=layer, pooling=pooling)
-    extra: dict[str, Any] = {**found.facts(), "question": question, "n_skipped": samples.n_skipped}
-    pieces = Pieces(path, question)
+    extra: dict[str, Any] = {**found.facts(), "n_skipped": samples.n_skipped}
     how: dict[str, Any] = {"layer": layer, "pooling": pooling, "device": device}
-
-    def rows() -> Iterator[Rows]:
-        done: set[str] = set()
-        for ids, kept, outputs in pieces.kept():
-            done.update(ids)
-            yield ids, kept, outputs
-        rest = _without(samples, done)
-        n_rows = len(done)
-        batches = embed(found, rest, batch_size=batch_size, **how) if len(rest) else iter(())
-        for ids, made, outputs in _watched(pieces.keep(batches), len(samples), n_rows, progress):
-            n_rows += len(ids)
-            yield ids, made, outputs
-        # The manifest, and so `extra`, is written after the last batch.
-        extra["seconds"] = round(time.perf_counter() - started, 2)
-        extra["n_resumed"] = len(done)
-        extra["n_unsupported"] = len(samples) - n_rows
-
-    stored = store.write(
+    with Writer(
         path,
-        rows(),
-        model=found.name,
-        dataset=dataset_facts(data, n, seed),
-        versions={"consilience": _own_version(), **versions(found)},
+        planned=samples.ids,
         extra=extra,
         overwrite=overwrite,
-    )
-    pieces.clear()
-    return stored
+        **_manifest_facts(found, question),
+    ) as writer:
+        n_resumed = len(writer.ids)
+        rest = _without(samples, writer.ids)
+        batches = embed(found, rest, batch_size=batch_size, **how) if len(rest) else iter(())
+        for ids, made, outputs in _watched(batches, len(samples), n_resumed, progress):
+            writer.append(ids, made, outputs)
+        writer.extra["seconds"] = round(time.perf_counter() - started, 2)
+        writer.extra["n_resumed"] = n_resumed
+        writer.extra["n_unsupported"] = len(samples) - len(writer.ids)
+    return writer.stored
 
 
 def embed_layers_to_stores(
@@ -127,8 +118,6 @@ def embed_layers_to_stores(
 ) -> dict[str, StoredEmbeddings]:
     """Embed a dataset with every hidden layer of a model: one store a layer, one pass.
 
-    The rows of all layers are held in memory until the pass ends.
-
     Parameters
     ----------
     model, data, n, seed, batch_size, pooling, device, overwrite
@@ -143,32 +132,33 @@ def embed_layers_to_stores(
     """
     found = find_model(model)
     samples = load_samples(data, n=n, seed=seed)
-    ids: list[str] = []
-    held: dict[str, list[NDArray[Any]]] = {}
     options: dict[str, Any] = {"batch_size": batch_size, "pooling": pooling, "device": device}
-    for batch_ids, layers, _ in embed_layers(found, samples, layers="all", **options):
-        ids.extend(batch_ids)
-        for name, rows in layers.items():
-            held.setdefault(name, []).append(rows)
-    stores = {}
-    for place, (name, parts) in enumerate(held.items()):
-        question = question_of(model, data, n=n, seed=seed, layer=name, pooling=pooling)
-        stores[name] = store.write(
-            Path(folder) / f"{place:03d}-{name.replace('/', '-')}",
-            [(ids, np.concatenate(parts))],
-            model=found.name,
-            dataset=dataset_facts(data, n, seed),
-            versions={"consilience": _own_version(), **versions(found)},
-            extra={**found.facts(), "layer": name, "question": question},
-            overwrite=overwrite,
-        )
-    return stores
+    question = question_of(model, data, n=n, seed=seed, pooling=pooling)
+    writers: dict[str, Writer] = {}
+    with ExitStack() as stack:
+        for ids, layers, _ in embed_layers(found, samples, layers="all", **options):
+            for place, (name, rows) in enumerate(layers.items()):
+                if name not in writers:
+                    made = Writer(
+                        Path(folder) / f"{place:03d}-{name.replace('/', '-')}",
+                        planned=len(samples),
+                        extra={**found.facts(), "layer": name},
+                        shard_bytes=LAYERS_BYTES // len(layers),
+                        overwrite=overwrite,
+                        resume=False,
+                        **_manifest_facts(found, {**question, "layer": name}),
+                    )
+                    writers[name] = stack.enter_context(made)
+                writers[name].append(ids, rows)
+    return {name: writer.stored for name, writer in writers.items()}
 
 
 def open_layers(folder: str | Path) -> dict[str, StoredEmbeddings]:
-    """Open what `embed_layers_to_stores` wrote; empty if nothing was."""
+    """Open what `embed_layers_to_stores` wrote; empty if nothing was, or it did not finish."""
     folders = sorted(path for path in Path(folder).glob("[0-9]*-*") if path.is_dir())
-    stores = [store.open(path) for path in folders]
+    stores = [store.open(path) for path in folders if store.is_store(path)]
+    if not all(found.complete for found in stores):
+        return {}
     return {found.manifest.extra["layer"]: found for found in stores}
 
 
@@ -188,7 +178,7 @@ def find_cached(
     except (FileNotFoundError, ValueError):
         return None
     question = question_of(model, data, n=n, seed=seed, layer=layer, pooling=pooling)
-    return found if found.manifest.extra.get("question") == question else None
+    return found if found.complete and found.manifest.question == question else None
 
 
 def question_of(
@@ -211,6 +201,15 @@ def question_of(
         "dataset": dataset_facts(data, n, seed),
         "layer": layer,
         "pooling": pooling or found.pooling,
+    }
+
+
+def _manifest_facts(found: Model, question: dict[str, Any]) -> dict[str, Any]:
+    names = ("model", "dataset", "weights", "layer", "pooling")
+    return {
+        **{name: question[name] for name in names},
+        "question": question,
+        "versions": {"consilience": _own_version(), **versions(found)},
     }
 
 
@@ -239,7 +238,7 @@ def _weights(found: Model) -> str:
     return digest.hexdigest()
 
 
-def _without(samples: Samples, done: set[str]) -> Samples:
+def _without(samples: Samples, done: Collection[str]) -> Samples:
     if not done:
         return samples
     return samples.subset(np.array([i for i, s in enumerate(samples.ids) if s not in done], int))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -54,7 +55,12 @@ def outcomes_of(part: PartPlan, folder: Path, say: Say) -> list[Outcome]:
     for model in part.models:
         outcome = Outcome(model)
         if model.store:
-            outcome.stored = store.open(model.store)
+            given = store.open(model.store)
+            if given.complete:
+                outcome.stored = given
+            else:
+                outcome.reason = f"{given.path} is unfinished: {given.unfinished}"
+                say(f"  {part.name}/{model.name}: skipped, {outcome.reason}")
         elif found := _cached(part, model, folder):
             outcome.stored, outcome.reused = found, True
         elif not model.python and (sentence := available(find_model(model.model))):
@@ -178,7 +184,9 @@ def aligned_layers(
         both = [open_layers(_layers_folder(plan, name, folder)) for name in (a, b)]
         if not all(both):
             continue
-        _, rows = store.align([*both[0].values(), *both[1].values()], how="inner")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", store.DroppedSamples)  # layers are of a few samples
+            _, rows = store.align([*both[0].values(), *both[1].values()], how="inner")
         first = dict(zip(both[0], rows, strict=False))
         second = dict(zip(both[1], rows[len(both[0]) :], strict=True))
         found[a, b] = (first, second)

@@ -24,7 +24,10 @@ ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "CUDA_VISIBLE_DEVICES": "",
 }
+# Set for a child whose standard input is a pipe that ends with its parent.
+WATCHED = "CONSILIENCE_ENDS_WITH_STDIN"
 SECONDS = 0.05
+GRACE = 10.0  # seconds that a model has to end
 
 
 @dataclass(frozen=True)
@@ -66,15 +69,37 @@ def run_jobs(jobs: Sequence[Job], *, workers: int, ended: Callable[[Job, str], N
                 over = [r for r in running if r.process.poll() is not None]
                 for one in over:
                     running.remove(one)
-                    one.log.close()
+                    _close(one)
                     ended(one.job, _reason(one))
                 if not over:
                     time.sleep(SECONDS)
         finally:
             for one in running:
                 one.process.terminate()
-                one.process.wait()
-                one.log.close()
+            for one in running:
+                _wait(one.process)
+                _close(one)
+
+
+def end_with_parent() -> None:
+    """Let this process end as soon as the one that runs it as a job is gone, however it went."""
+    if os.environ.pop(WATCHED, ""):
+        threading.Thread(target=_end_after_input, daemon=True).start()
+
+
+def _end_after_input() -> None:
+    while os.read(0, 1):  # not sys.stdin, whose lock would be held when the interpreter ends
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a process that was asked to end, and end it if it does not."""
+    try:
+        process.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 @contextmanager
@@ -99,12 +124,18 @@ def _start(job: Job) -> _Running:
     log = job.log.open("wb")
     process = subprocess.Popen(
         [job.python or sys.executable, "-m", "consilience", *job.arguments],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=log,
         stderr=subprocess.STDOUT,
-        env={**os.environ, **ENVIRONMENT},
+        env={**os.environ, **ENVIRONMENT, WATCHED: "1"},
     )
     return _Running(job, process, log)
+
+
+def _close(one: _Running) -> None:
+    one.log.close()
+    if one.process.stdin is not None:
+        one.process.stdin.close()
 
 
 def _reason(one: _Running) -> str:

@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from consilience._files import check_file_name
 from consilience._validate import check_choice, check_integer
 from consilience.datasets import find_dataset
 from consilience.metrics import METRICS, PRESETS
 from consilience.metrics._graph import METHODS
 from consilience.models import MODELS, find_model
 from consilience.needs import Method
+from consilience.study._plan_file import read_words
 
 ANALYSES = (
     "condensed",
@@ -76,8 +78,7 @@ class ModelPlan:
     def __post_init__(self) -> None:
         if bool(self.model) == bool(self.store):
             raise ValueError(f"model {self.name!r} must have either `model` or `store`")
-        if not self.name or Path(self.name).name != self.name or self.name.startswith("."):
-            raise ValueError(f"a model's name must do as a file name, got {self.name!r}")
+        check_file_name(self.name, "a model's name")
         if self.model:
             find_model(self.model)
         if self.batch_size is not None:
@@ -133,8 +134,7 @@ class PartPlan:
     locality_samples: int = 2000
 
     def __post_init__(self) -> None:
-        if not self.name or Path(self.name).name != self.name:
-            raise ValueError(f"a part's name must do as a file name, got {self.name!r}")
+        check_file_name(self.name, "a part's name")
         self._check_data()
         if self.n is not None:
             check_integer(self.n, f"n of {self.name}", 8)
@@ -247,26 +247,13 @@ def read_plan(path: str | Path) -> StudyPlan:
         If the file cannot be read or asks for what there is not; the message names it.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot read the study {path}: {error}") from error
-    if path.suffix == ".json":
-        body = json.loads(text)
-    else:
-        try:
-            import yaml
-        except ImportError as error:
-            raise ImportError(
-                "a study in YAML needs PyYAML: pip install 'consilience[study]'"
-            ) from error
-        try:
-            body = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ValueError(f"{path} is not YAML: {error}") from error
+    body = read_words(path)
     if not isinstance(body, Mapping):
         raise ValueError(f"{path} must hold a mapping with `title` and `parts`")
-    return StudyPlan.from_mapping(body)
+    try:
+        return StudyPlan.from_mapping(body)
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _part(name: str, body: Any) -> PartPlan:

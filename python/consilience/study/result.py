@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from consilience._files import sha256_of, write_durably
+from consilience._files import check_file_name, naming, sha256_of, write_durably
 from consilience.study.score_matrix import ScoreMatrix
 
 RESULT = "result.json"
@@ -60,6 +61,7 @@ class Part:
     def save(self, folder: str | Path) -> Path:
         """Write ``NAME.matrix.json``, then ``NAME.part.json``, and return the latter."""
         folder = Path(folder)
+        check_file_name(self.name, "the name of a part")
         matrix = self.matrix.save(folder / f"{self.name}.matrix.json")
         keys = ("name", "title", "description", "dataset", "models", "runs", "analyses", "notes")
         body = {key: getattr(self, key) for key in (*keys, "answers")}
@@ -75,9 +77,10 @@ class Part:
         FileNotFoundError
             If there is no part of this name.
         ValueError
-            If a file is damaged, or the two do not belong together.
+            If a file is damaged, the two do not belong together, or the name is that of no file.
         """
         folder = Path(folder)
+        check_file_name(name, "the name of a part")
         path = folder / f"{name}.part.json"
         body = _read(path)
         try:
@@ -86,7 +89,7 @@ class Part:
             matrix = ScoreMatrix.load(folder / f"{name}.matrix.json")
             lists = {key: tuple(body[key]) for key in ("models", "runs", "notes")}
             return cls(**{**body, **lists, "matrix": matrix})
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, FileNotFoundError) as error:
             raise ValueError(f"{path} is damaged ({error}); run the study again") from error
 
 
@@ -156,20 +159,21 @@ class StudyResult:
         try:
             parts = tuple(Part.load(folder, name) for name in body.pop("parts"))
             return cls(parts=parts, **body)
-        except (KeyError, TypeError, FileNotFoundError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, FileNotFoundError) as error:
             raise ValueError(
                 f"{folder / RESULT} is damaged ({error}); run the study again"
             ) from error
 
 
 def _write(path: Path, body: Mapping[str, Any]) -> Path:
-    head = {"format": FORMAT, "version": VERSION}
+    head: dict[str, Any] = {"format": FORMAT, "version": VERSION}
     try:
+        head["sha256"] = _digest(body)
         text = json.dumps({**head, **body}, ensure_ascii=False, allow_nan=False, indent=1)
     except (TypeError, ValueError) as error:
         raise type(error)(f"a study's facts and analyses must be JSON-able: {error}") from None
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_durably(path, f"{text}\n".encode())
+    write_durably(path, f"{text}\n".encode(errors="backslashreplace"))
     return path
 
 
@@ -180,10 +184,21 @@ def _read(path: Path) -> dict[str, Any]:
             "make one with `consilience study run study.yaml`"
         )
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
+        with naming(path):
+            text = path.read_text(encoding="utf-8")
+        body = json.loads(text)
         head = (body.pop("format"), body.pop("version"))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        written = body.pop("sha256", None)  # absent before there were checksums
+        if written is not None and written != _digest(body):
+            raise ValueError("its content does not match its checksum")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}); run the study again") from error
-    if head[0] != FORMAT or head[1] > VERSION:
+    if head[0] != FORMAT or type(head[1]) is not int or not 1 <= head[1] <= VERSION:
         raise ValueError(f"{path} is of format {head}, this version reads {(FORMAT, VERSION)}")
     return dict(body)
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a body, the same before it is written and after it was read."""
+    text = json.dumps(body, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience import store
-from consilience._files import exclusive, write_durably
+from consilience._files import exclusive, remove_temporaries, write_durably
+from consilience._memory import as_bytes
 from consilience.backends import check_device
 from consilience.datasets import Samples, find_dataset, load_samples, missing
 from consilience.metrics import PRESETS
@@ -57,10 +58,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class _Comparing:
-    """Where embeddings are compared: on which device, and by whose hands."""
+    """Where embeddings are compared: on which device, by whose hands, in how much memory."""
 
     device: str
     client: Executor | Client | None
+    max_memory: int | None
 
     @property
     def device_here(self) -> str:
@@ -77,6 +79,7 @@ def run_study(
     report: bool = True,
     say: Say = lambda line: None,
     client: Executor | Client | None = None,
+    max_memory: int | str | None = None,
 ) -> StudyResult:
     """Do what a plan asks for and is not done yet, and write the report.
 
@@ -96,6 +99,8 @@ def run_study(
     client : concurrent.futures.Executor or dask.distributed.Client, optional
         Who does the heavy work of comparing, as in `compare`; workers must see `folder` and the
         embeddings under the same paths.
+    max_memory : int or str, optional
+        For comparing, as in `compare`; with a client, of each task.
 
     Returns
     -------
@@ -109,6 +114,8 @@ def run_study(
         If the GPU that was asked for cannot be had.
     FileExistsError
         If another process is working on this study.
+    MemoryError
+        If what a comparison keeps cannot fit, before it begins; says what would.
 
     Notes
     -----
@@ -118,14 +125,16 @@ def run_study(
     """
     if client is None:
         check_device(device)
+    how = _Comparing(device, client, as_bytes(max_memory))
     folder = Path(folder)
     for part in plan.parts:
         if part.data and (sentence := missing(find_dataset(part.data.partition(":")[0]))):
             raise ValueError(sentence)
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder):
+        remove_temporaries(folder)
         _write_json(folder / PLAN, plan.to_json())
-        return _run(plan, folder, workers, _Comparing(device, client), report, say)
+        return _run(plan, folder, workers, how, report, say)
 
 
 def _run(
@@ -154,7 +163,7 @@ def _run(
             },
         )
         result.save(folder)
-    if report and (result is not before or not (folder / "report.html").is_file()):
+    if report and (result is not before or not _shows(folder / "report.html", identity)):
         from consilience.report import write_study
 
         say(f"wrote {write_study(result, folder)}")
@@ -173,30 +182,35 @@ def _part(
     if len(stores) < 2:
         reasons = "; ".join(o.reason for o in outcomes if o.reason)
         raise ValueError(f"{plan.name} needs two models, {len(stores)} ran: {reasons}")
-    ids, arrays = store.align(stores, how="inner")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", store.DroppedSamples)  # what is lost is in the notes
+        ids, arrays = store.align(stores, how="inner")
     names = [o.plan.name for o in done]
     answers = {
         "samples": _digest("\n".join(ids)),
         "stores": {name: _store_digest(s) for name, s in zip(names, stores, strict=True)},
         "plan": _digest(json.dumps(StudyPlan("", parts=(plan,)).to_json(), sort_keys=True)),
     }
+    terms = folder / TERMS / plan.name
     old = _old_part(folder, plan.name)
     if old is not None and old.answers == answers:
+        shutil.rmtree(terms, ignore_errors=True)  # the run that saved it may have ended there
         return old
+    _check_whole(plan, done)
     samples, notes = _samples(plan, ids)
     notes += _lost(done, stores, len(ids))
     notes += [f"{o.plan.name} is missing: {o.reason}." for o in outcomes if o.stored is None]
     by_name = dict(zip(names, arrays, strict=True))
     say(f"comparing {len(names)} models over {len(ids)} samples of {plan.name}")
-    terms = folder / TERMS / plan.name
     matrix = _compare(plan, by_name, _previous(old, answers), how, terms)
     for label, reason in matrix.provenance.get("skipped", {}).items():
         notes.append(f"{label} was left out: {reason}.")
     for label, searched in matrix.provenance.get("neighbors", {}).items():
-        notes.append(f"{label}: neighbours {searched}.")
+        notes.append(f"{label} is {searched}.")
     facts = tuple(model_facts(o) for o in done)
     energies, layers = energies_of(done, ids), aligned_layers(plan, folder, names)
-    context = Context(plan, matrix, facts, by_name, samples, energies, layers, how.device_here)
+    run = (how.device_here, how.max_memory)
+    context = Context(plan, matrix, facts, by_name, samples, energies, layers, *run)
     analyses, left_out = analyze(context, say)
     part = Part(
         name=plan.name,
@@ -215,6 +229,11 @@ def _part(
     return part
 
 
+def _shows(page: Path, identity: str) -> bool:
+    """Return whether a page was drawn of these answers; a run may have ended before its own was."""
+    return page.is_file() and identity in page.read_text(encoding="utf-8", errors="replace")
+
+
 def _before(folder: Path) -> StudyResult | None:
     try:
         return StudyResult.load(folder)
@@ -227,6 +246,19 @@ def _old_part(folder: Path, name: str) -> Part | None:
         return Part.load(folder, name)
     except (FileNotFoundError, ValueError):
         return None
+
+
+def _check_whole(plan: PartPlan, outcomes: Sequence[Outcome]) -> None:
+    """Read every byte before anything is computed: a flipped bit would end in a score."""
+    for outcome in outcomes:
+        assert outcome.stored is not None
+        try:
+            outcome.stored.verify()
+        except ValueError as error:
+            raise ValueError(
+                f"{plan.name}/{outcome.plan.name}: {error}"
+                + ("" if outcome.plan.store else f" (remove {outcome.stored.path} to do so)")
+            ) from error
 
 
 def _previous(old: Part | None, answers: Mapping[str, Any]) -> ScoreMatrix | None:
@@ -262,6 +294,7 @@ def _compare(
             previous=previous,
             device=how.device,
             client=how.client,
+            max_memory=how.max_memory,
             checkpoint=terms if kept else None,
         )
 

@@ -249,7 +249,9 @@ class ScoreMatrix:
                 scores={entry.label: entry for entry in scores},
                 provenance=body["provenance"],
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (
+            *(KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError),
+        ) as error:
             reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
             raise ValueError(
                 f"{path} is a damaged score matrix ({reason}); make it again"

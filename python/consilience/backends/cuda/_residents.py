@@ -31,6 +31,7 @@ class Residents:
             if size <= self._limit:
                 ended = weakref.ref(array, lambda _: self._held.pop(key, None))
                 self._held[key] = (ended, made, size)
-                while sum(size for *_, size in self._held.values()) > self._limit:
+                # A copy in one step: another thread's array may end meanwhile.
+                while sum(size for *_, size in list(self._held.values())) > self._limit:
                     self._held.popitem(last=False)
             return made

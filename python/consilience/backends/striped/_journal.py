@@ -7,7 +7,9 @@ FOLDER/arrays/DIGEST.npy        arrays of this process that others open
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -16,8 +18,9 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
-from consilience._files import exclusive, sha256_of
+from consilience._files import exclusive, naming, sha256_of
 from consilience.backends.striped._arrays import SharedArrays
 from consilience.backends.striped._ops import OPS
 from consilience.terms import Saved
@@ -68,7 +71,8 @@ class Journal:
         """Return the record of a result that is there and whole, or None; damage is told."""
         path = self.path(name)
         try:
-            record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            with naming(path):
+                record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
             whole = sha256_of(path) == record["sha256"]
         except FileNotFoundError:
             return None
@@ -94,7 +98,11 @@ class Journal:
                 f"{path} is not what {record['worker']} wrote; run the comparison again: this "
                 "task alone will be computed anew"
             )
-        return OPS[op].terms.load(path)
+        try:
+            with naming(path):
+                return OPS[op].terms.load(path)
+        except (BadZipFile, EOFError) as error:  # what is read of a file that cannot be read
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path)) from error
 
     def close(self, *, finished: bool) -> None:
         """Let go of the folder, and of what is no longer needed in it."""

@@ -9,11 +9,12 @@ import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from consilience._files import sha256_of, write_durably
+from consilience._files import naming, sha256_of, write_durably
 from consilience._memory import DEFAULT_MEMORY, bounded, resident_share
 from consilience.backends.striped._arrays import opened
 from consilience.backends.striped._ops import OPS
@@ -86,13 +87,16 @@ def keep(task: Task, terms: Saved, path: Path, seconds: float) -> dict[str, Any]
     """Write terms to `path`, a record of them beside it, and return the record."""
     temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
     try:
-        terms.save(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        facts = {"sha256": sha256_of(temporary), "bytes": temporary.stat().st_size}
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        with naming(path):
+            terms.save(temporary)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            facts = {"sha256": sha256_of(temporary), "bytes": temporary.stat().st_size}
+            temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):  # the first error is the one to tell
+            temporary.unlink(missing_ok=True)
+        raise
     record = {"task": task.label, "seconds": round(seconds, 4), "worker": worker_name()} | facts
     # Which makes both names durable; a record without its result counts for nothing.
     write_durably(path.with_suffix(".json"), json.dumps(record).encode())

@@ -9,7 +9,8 @@ function save(name, blob) {
 function csvOf(table) {
   const field = (value) => {
     if (value === null || value === undefined) return "";
-    const text = String(value);
+    const formula = typeof value === "string" && /^ *[=+\-@\t\r\n]/.test(value);
+    const text = (formula ? "'" : "") + String(value);  // a spreadsheet would run it
     return /[",\n\r]/.test(text) ? '"' + text.replace(/"/g, '""') + '"' : text;
   };
   const rows = rowsOf(table).map((i) => Object.values(table).map((column) => column[i]));

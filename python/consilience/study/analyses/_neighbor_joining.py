@@ -109,6 +109,10 @@ def newick(edges: tuple[Edge, ...], names: tuple[str, ...]) -> str:
 
 
 def quoted(name: str) -> str:
-    """Return the name as a Newick label; without quotes an underscore would read as a space."""
+    """Return the name as a Newick label; without quotes an underscore would read as a space.
+
+    What cannot be printed is replaced: a line break in a label ends the tree for some readers.
+    """
+    name = "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
     plain = all(letter.isalnum() or letter in ".-+" for letter in name) and name.isascii()
     return name if plain and name else "'" + name.replace("'", "''") + "'"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience._evaluate import Terms
+from consilience._evaluate import Cell, Terms
 from consilience.terms import Indices
 
 Floats = NDArray[np.float64]
@@ -28,15 +28,17 @@ def relabelled(terms: Terms, moved: frozenset[int], order: Indices) -> Terms:
         replace(s, values=s.values[order]) if m in moved else s for m, s in enumerate(terms.sets)
     ]
     fresh = Terms(sets, terms.ops, terms.needs, terms.pairs, nulls=False)
-    for key, value in terms._cache.items():
+    for key, cell in list(terms._cache.items()):
+        if not cell.made:
+            continue
         kind, *owners = key if isinstance(key, tuple) else (key,)
         models = {owner for owner in owners if isinstance(owner, int)}
         if models and (kind in INVARIANT or not models & moved):
-            fresh._cache[key] = value
+            fresh._cache[key] = cell
         elif kind in ("graph", "widest graph"):
-            fresh._cache[key] = value.relabelled(order)
+            fresh._cache[key] = Cell(cell.value.relabelled(order))
         elif kind in ("edges", "loops"):
-            fresh._cache[key] = value[order]
+            fresh._cache[key] = Cell(cell.value[order])
     return fresh
 
 

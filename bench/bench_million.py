@@ -1,0 +1,128 @@
+"""A study of four models of a million samples, d = 256, from files: time and peak memory.
+
+Two threads. `test_study` is the command that the README names, in a process of its own; the
+floor of `test_moments` are the float64 products that the moments of all pairs take, rows being in
+memory already. Stores are made once, under bench/data (4 GB).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from real_data import FOLDER
+from workloads import cores
+
+import consilience as cs
+from consilience import store
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+MODELS = ("near", "middle", "far", "alone")
+N, WIDTH = 1_000_000, 256
+MEMORY = "5GiB"
+LINEAR = [
+    "cka",
+    ("cka", {"debiased": True}),
+    "hsic",
+    "cca",
+    ("svcca", {"dims": 32}),
+    "procrustes",
+    "linear_regression_r2",
+]
+N_THREADS = min(2, cores())
+
+
+@pytest.fixture
+def folder(sized, quick, tmp_path):
+    """Return the folder of the four stores."""
+    where = tmp_path / "stores" if quick else FOLDER / "million"
+    make = [sys.executable, str(EXAMPLES / "million.py"), str(where), "--n", str(sized(N))]
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
+    return where
+
+
+@pytest.fixture
+def arrays(folder):
+    return {name: store.open(folder / name).array() for name in MODELS}
+
+
+def centred_product(X, Y):
+    """Return XᵀY about the means, float64, by blocks of rows."""
+    mean_x, mean_y = (Z.mean(axis=0, dtype=np.float64) for Z in (X, Y))
+    blocks = range(0, len(X), 50_000)
+    return sum((X[s : s + 50_000] - mean_x).T @ (Y[s : s + 50_000] - mean_y) for s in blocks)
+
+
+def expected_cka(X, Y):
+    """Return linear CKA from features."""
+    own = [np.linalg.norm(centred_product(Z, Z)) for Z in (X, Y)]
+    return np.linalg.norm(centred_product(X, Y)) ** 2 / (own[0] * own[1])
+
+
+def test_study(folder, arrays, timed, sized, quick, tmp_path):
+    plan = (EXAMPLES / "million.yaml").read_text().replace("stores/million", str(folder))
+    (tmp_path / "plan.yaml").write_text(plan)
+    command = [sys.executable, "-m", "consilience", "study", "run", str(tmp_path / "plan.yaml")]
+    facts: dict[str, float] = {}
+
+    def run():
+        out = tmp_path / "out"
+        process = subprocess.Popen([*command, "-o", str(out), "--max-memory", MEMORY])
+        _, status, usage = os.wait4(process.pid, 0)
+        assert status == 0
+        facts["peak_mib"] = usage.ru_maxrss >> 10
+        facts["cpu_s"] = round(usage.ru_utime + usage.ru_stime, 1)
+        return cs.Study(out)
+
+    group = f"study of 4 models n={sized(N)} d={WIDTH}, from files"
+    study = timed(
+        "ours",
+        group,
+        run,
+        n_threads=N_THREADS,
+        rounds=1,
+        warmup=False,
+        n=sized(N),
+        max_memory=MEMORY,
+        later=facts,
+    )
+    assert (Path(study.folder) / "report.html").stat().st_size > 100_000
+    scores = study.matrix("cka")
+    assert scores[0, 1] > scores[0, 2] > scores[0, 3] > 0.0
+    if quick:
+        return
+    for label in ("cknna", "mutual_knn", "distance_correlation"):
+        found = study.scores("million").scores[label]
+        assert found.values[0, 1] > found.values[0, 2] > found.values[0, 3]
+        facts[f"{label}, near to middle"] = float(found.values[0, 1])
+        facts[f"{label}, error of sampled rows"] = float(found.details["rows_std_error"][0, 1])
+
+
+def test_moments(arrays, timed, sized):
+    sets = list(arrays.values())
+    n = sized(N)
+    rows = min(n, 16_384)
+    x, y = (np.asfortranarray(X[:rows], dtype=np.float64) for X in sets[:2])
+    # Six products of two sets, and half of four of a set with itself.
+    products = 8 * n / rows
+
+    def floor():
+        for _ in range(round(products)):
+            last = x.T @ y
+        return last
+
+    matrix = timed(
+        "ours",
+        f"moments of all pairs of 4 sets n={n} d={WIDTH}, from files",
+        lambda: cs.compare(arrays, LINEAR, null=None, intervals=None, n_threads=N_THREADS),
+        n_threads=N_THREADS,
+        rounds=2,
+        beside=floor,
+        n=n,
+    )
+    expected = expected_cka(sets[0], sets[1])
+    assert matrix["cka"][0, 1] == pytest.approx(expected, rel=1e-9)

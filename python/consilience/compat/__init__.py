@@ -1,0 +1,1 @@
+"""Faces of other programs: their names and arguments, our engine."""
