@@ -1,6 +1,6 @@
 // Python face of pair_terms.
 
-#include "bindings/numpy_view.hpp"
+#include "bindings/channels.hpp"
 #include "ops/pair_terms.hpp"
 
 namespace consilience {
@@ -11,22 +11,8 @@ void bind_pair_terms(py::module_& m) {
       [](const std::vector<py::array>& sets, const std::vector<std::string>& functions,
          const std::vector<double>& gammas, index_t tile, bool double_tiles, int n_threads) {
         require_blas();
-        require(!sets.empty(), "no channels");
-        require(functions.size() == sets.size() && gammas.size() == sets.size(),
-                "one function and gamma per channel");
         require(tile >= 1 && tile <= 4096, "`tile` must be in [1, 4096]");
-        std::vector<Channel> channels;
-        for (std::size_t c = 0; c < sets.size(); ++c) {
-          const std::string& function = functions[c];
-          require(function == "distance" || function == "squared" || function == "rbf",
-                  "a function is 'distance', 'squared' or 'rbf'");
-          channels.push_back({embedding(sets[c], "sets"),
-                              function == "distance"  ? PairFunction::distance
-                              : function == "squared" ? PairFunction::squared
-                                                      : PairFunction::rbf,
-                              gammas[c]});
-          require(channels[c].X.n_samples == channels[0].X.n_samples, "n_samples differ");
-        }
+        const std::vector<Channel> channels = channels_of(sets, functions, gammas);
         const Run run = run_on(n_threads);
         PairTerms terms;
         {

@@ -8,6 +8,7 @@ void bind_knn_approx(pybind11::module_& m);
 void bind_knn_exact(pybind11::module_& m);
 void bind_mantel(pybind11::module_& m);
 void bind_moments(pybind11::module_& m);
+void bind_pair_rows(pybind11::module_& m);
 void bind_pair_terms(pybind11::module_& m);
 void bind_rank_counts(pybind11::module_& m);
 }  // namespace consilience
@@ -20,6 +21,7 @@ PYBIND11_MODULE(_core, m) {
   consilience::bind_knn_exact(m);
   consilience::bind_mantel(m);
   consilience::bind_moments(m);
+  consilience::bind_pair_rows(m);
   consilience::bind_pair_terms(m);
   consilience::bind_rank_counts(m);
 }

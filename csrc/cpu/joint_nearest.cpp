@@ -50,22 +50,33 @@ struct Judge {
 class Search {
  public:
   Search(const std::vector<Embedding>& sets, const std::vector<std::pair<index_t, index_t>>& pairs,
-         bool words, const Run& run)
+         const JointRows& rows, bool words, const Run& run)
       : sets_(sets),
         pairs_(pairs),
+        rows_(rows),
         padded_(padded(sets[0].n_samples)),
-        lists_(n_pairs() * padded_) {
+        padded_rows_(padded(n_rows())),
+        lists_(n_pairs() * padded_rows_) {
+    std::vector<index_t> chosen;
+    if (some()) chosen.assign(rows.rows, rows.rows + rows.n_rows);
     double scale = natural_scale(sets[0], run);
     for (const Embedding& set : sets) scale = std::min(scale, natural_scale(set, run));
     for (const Embedding& set : sets) {
-      Centered<float> rows = centered<float>(set, run, scale);
+      Centered<float> centered_set = centered<float>(set, run, scale);
       if (words) {
-        words_.emplace_back(rows.rows.data(), rows.n_samples, rows.n_features, run);
+        words_.emplace_back(centered_set.rows.data(), centered_set.n_samples,
+                            centered_set.n_features, run);
+        if (some()) row_words_.emplace_back(words_.back(), chosen);
       } else {
-        panels_.push_back(packed(rows, run));
+        panels_.push_back(packed(centered_set, run));
+        if (some()) {
+          row_panels_.push_back(packed(n_rows(), set.n_features, run, [&](index_t r) {
+            return centered_set.row(chosen[r]);
+          }));
+        }
       }
       const double rounding = words ? words_.back().rounding() : 0.0;
-      selections_.push_back(make_selection(std::move(rows), false, rounding));
+      selections_.push_back(make_selection(std::move(centered_set), false, rounding));
       selections_.back().set.rows = {};  // the panels show them
     }
     lower_.resize(n_pairs() * padded_);
@@ -82,6 +93,7 @@ class Search {
   }
 
   index_t n_samples() const { return sets_[0].n_samples; }
+  index_t n_rows() const { return some() ? rows_.n_rows : n_samples(); }
   index_t n_pairs() const { return static_cast<index_t>(pairs_.size()); }
   // Products of all models in one micro-tile: they stay in the first cache.
   index_t products_size() const { return static_cast<index_t>(sets_.size()) * area_; }
@@ -98,40 +110,56 @@ class Search {
     }
   }
 
+  // Rows [first, last) and all samples.
+  void meet_all(index_t first, index_t last, float* products) {
+    for (index_t j = 0; j < n_samples(); j += kernel_.cols) {
+      const index_t col_stop = std::min(n_samples(), j + kernel_.cols);
+      for (index_t r = first; r < last; r += kernel_.rows) {
+        look({r, std::min(last, r + kernel_.rows), j, col_stop}, false, products);
+      }
+    }
+  }
+
   void finish(index_t p, index_t i, double* distances) {
     lists_.finish(list_of(p, i), judge(p, i), distances);
     for (index_t s = 0; s < kNearest; ++s) distances[s] = std::sqrt(distances[s]);
   }
 
  private:
-  index_t list_of(index_t p, index_t i) const { return p * padded_ + i; }
+  bool some() const { return rows_.rows != nullptr; }
+  index_t sample(index_t row) const { return some() ? rows_.rows[row] : row; }
+  index_t list_of(index_t p, index_t row) const { return p * padded_rows_ + row; }
   const Selection& first(index_t p) const { return selections_[pairs_[p].first]; }
   const Selection& second(index_t p) const { return selections_[pairs_[p].second]; }
-  Judge judge(index_t p, index_t i) const {
-    return {sets_[pairs_[p].first], sets_[pairs_[p].second], first(p), second(p), i};
+  Judge judge(index_t p, index_t row) const {
+    return {sets_[pairs_[p].first], sets_[pairs_[p].second], first(p), second(p), sample(row)};
   }
 
   // One micro-tile of all models. A panel among itself holds each pair of samples twice, and
   // serves its rows only.
   void look(const TileRange& t, bool both, float* products) {
+    const std::vector<Panels>& row_panels = some() ? row_panels_ : panels_;
     for (std::size_t s = 0; s < panels_.size(); ++s) {
-      kernel_.multiply(panels_[s].row(t.row_start), panels_[s].row(t.col_start), panels_[s].depth(),
+      kernel_.multiply(row_panels[s].row(t.row_start), panels_[s].row(t.col_start), panels_[s].depth(),
                        false, products + s * area_, kernel_.cols);
     }
     for (std::size_t s = 0; s < words_.size(); ++s) {
-      const WordPanels& of = words_[s];
-      word_kernel().multiply(of.row(t.row_start), of.row(t.col_start), of.pairs(),
-                             of.steps(t.row_start), of.steps(t.col_start), products + s * area_);
+      const WordPanels &rows = some() ? row_words_[s] : words_[s], &of = words_[s];
+      word_kernel().multiply(rows.row(t.row_start), of.row(t.col_start), of.pairs(),
+                             rows.steps(t.row_start), of.steps(t.col_start), products + s * area_);
     }
     const std::uint64_t there = ~std::uint64_t{0} >> (64 - t.n_cols());
     std::uint64_t masks[kMostRows];
     for (index_t p = 0; p < n_pairs(); ++p) {
       const float* a = products + pairs_[p].first * area_;
       const float* b = products + pairs_[p].second * area_;
-      const index_t rows = list_of(p, t.row_start), columns = list_of(p, t.col_start);
-      const MicroBounds bounds{lower_.data() + rows, lists_.thresholds() + rows,
-                               lower_.data() + columns,
-                               both ? lists_.thresholds() + columns : kNever.data()};
+      const float* lower = lower_.data() + p * padded_;
+      const float* thresholds = lists_.thresholds() + list_of(p, 0);
+      // Lower bounds of rows are for their columns, which have no use for them unless both are
+      // the same samples.
+      const MicroBounds bounds{both ? lower + t.row_start : lower, thresholds + t.row_start,
+                               lower + t.col_start,
+                               both ? thresholds + t.col_start : kNever.data()};
       if (!kernel_.joint_reached(a, b, bounds, masks)) continue;
       for (index_t i = t.row_start; i < t.row_stop; ++i) {
         const index_t row = (i - t.row_start) * kernel_.cols;
@@ -144,7 +172,7 @@ class Search {
   }
 
   void take(index_t p, index_t i, index_t j, float product, bool both) {
-    if (i == j) return;
+    if (sample(i) == j) return;
     const float* lower = lower_.data() + p * padded_;
     lists_.offer(list_of(p, i), j, lower[j] - product, judge(p, i));
     if (both) lists_.offer(list_of(p, j), i, lower[i] - product, judge(p, j));
@@ -157,10 +185,11 @@ class Search {
   const std::vector<std::pair<index_t, index_t>>& pairs_;
   const MicroKernel& kernel_ = micro_kernel();
   const index_t area_ = kernel_.rows * kernel_.cols;
-  index_t padded_;
+  JointRows rows_;
+  index_t padded_, padded_rows_;
   std::vector<Selection> selections_;
-  std::vector<Panels> panels_;
-  std::vector<WordPanels> words_;  // in place of those
+  std::vector<Panels> panels_, row_panels_;
+  std::vector<WordPanels> words_, row_words_;  // in place of those
   std::vector<float> lower_;       // (n_pairs, padded_), of the joint spaces
   TwoNearest lists_;
 };
@@ -168,31 +197,38 @@ class Search {
 }  // namespace
 
 void joint_nearest(const std::vector<Embedding>& sets,
-                   const std::vector<std::pair<index_t, index_t>>& pairs, index_t tile, bool words,
-                   const Run& run, double* distances) {
+                   const std::vector<std::pair<index_t, index_t>>& pairs, const JointRows& rows,
+                   index_t tile, bool words, const Run& run, double* distances) {
   assert(!sets.empty() && !pairs.empty() && sets[0].n_samples > kNearest);
-  Search search(sets, pairs, words, run);
-  const index_t n = search.n_samples(), cols = micro_kernel().cols;
+  Search search(sets, pairs, rows, words, run);
+  const index_t n = search.n_samples(), n_rows = search.n_rows(), cols = micro_kernel().cols;
   std::vector<std::vector<float>> products(run.n_threads,
                                            std::vector<float>(search.products_size()));
-  tournament(
-      n, std::max<index_t>(1, tile / cols) * cols, run,
-      [&](const TileRange& t, index_t, int worker) { search.meet(t, products[worker].data()); });
+  if (rows.rows) {
+    parallel_for((n_rows + cols - 1) / cols, run, [&](index_t task, int worker) {
+      search.meet_all(task * cols, std::min(n_rows, (task + 1) * cols), products[worker].data());
+    });
+  } else {
+    tournament(
+        n, std::max<index_t>(1, tile / cols) * cols, run,
+        [&](const TileRange& t, index_t, int worker) { search.meet(t, products[worker].data()); });
+  }
   constexpr index_t kRowsPerTask = 1024;
-  const index_t n_parts = (n + kRowsPerTask - 1) / kRowsPerTask;
+  const index_t n_parts = (n_rows + kRowsPerTask - 1) / kRowsPerTask;
   parallel_for(search.n_pairs() * n_parts, run, [&](index_t task, int) {
     const index_t p = task / n_parts, start = task % n_parts * kRowsPerTask;
-    for (index_t i = start; i < std::min(n, start + kRowsPerTask); ++i) {
-      search.finish(p, i, distances + (p * n + i) * kNearest);
+    for (index_t i = start; i < std::min(n_rows, start + kRowsPerTask); ++i) {
+      search.finish(p, i, distances + (p * n_rows + i) * kNearest);
     }
   });
 }
 
-index_t joint_nearest_bytes(index_t n_samples, index_t total_features, index_t most_features,
-                            index_t n_sets, index_t n_pairs, int n_threads) {
-  const index_t padded = Search::padded(n_samples);
-  return padded * (4 * (total_features + most_features) + 20 * n_sets) +
-         padded * n_pairs * (TwoNearest::bytes_per_row() + 20) +
+index_t joint_nearest_bytes(index_t n_samples, index_t n_rows, index_t total_features,
+                            index_t most_features, index_t n_sets, index_t n_pairs, int n_threads) {
+  const index_t padded = Search::padded(n_samples), padded_rows = Search::padded(n_rows);
+  const index_t packed_rows = n_rows < n_samples ? 4 * total_features : 0;
+  return padded * (4 * (total_features + most_features) + 20 * n_sets + 4 * n_pairs) +
+         padded_rows * (packed_rows + n_pairs * (TwoNearest::bytes_per_row() + 16)) +
          n_threads * n_sets * kMostRows * kMostCols * 4;
 }
 

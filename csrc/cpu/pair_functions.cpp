@@ -203,6 +203,24 @@ CONSILIENCE_INLINE void add_products_of(const Real* channels, index_t n_channels
   }
 }
 
+template <class Real>
+CONSILIENCE_INLINE void add_row_products_of(const Block<Real>& a, const Real* b, double* sums) {
+  constexpr index_t kRows = 4;  // sums that do not wait for each other
+  const index_t stop = (a.n_cols + kBlockLanes - 1) / kBlockLanes * kBlockLanes;
+  for (index_t first = 0; first < a.n_rows; first += kRows) {
+    Lanes<Real> found[kRows];
+    index_t at[kRows];
+    for (index_t r = 0; r < kRows; ++r) at[r] = std::min(first + r, a.n_rows - 1) * a.stride;
+    for (index_t j = 0; j < stop; j += kBlockLanes) {
+      for (index_t r = 0; r < kRows; ++r) {
+        found[r].v += Lanes<Real>::at(a.entries + at[r] + j).v * Lanes<Real>::at(b + at[r] + j).v;
+      }
+    }
+    const index_t there = std::min(kRows, a.n_rows - first);
+    for (index_t r = 0; r < there; ++r) sums[first + r] += found[r].sum();
+  }
+}
+
 }  // namespace
 
 CONSILIENCE_SIMD bool squared_distances(const Block<float>& block, const float* row_norms,
@@ -239,6 +257,13 @@ CONSILIENCE_SIMD void add_products(const float* channels, index_t n_channels, in
 CONSILIENCE_SIMD void add_products(const double* channels, index_t n_channels, index_t area,
                                    index_t n_entries, double weight, double* products) {
   add_products_of(channels, n_channels, area, n_entries, weight, products);
+}
+
+CONSILIENCE_SIMD void add_row_products(const Block<float>& a, const float* b, double* sums) {
+  add_row_products_of(a, b, sums);
+}
+CONSILIENCE_SIMD void add_row_products(const Block<double>& a, const double* b, double* sums) {
+  add_row_products_of(a, b, sums);
 }
 
 }  // namespace consilience

@@ -3,7 +3,7 @@
 #include "common/types.hpp"
 #include "ops/pair_terms.hpp"
 
-// What pair_terms does to a block of a channel's matrix once its products are there. Rows of a
+// What pair_terms and pair_rows do to a block of a channel's matrix once its products are there. Rows of a
 // block are `stride` entries apart, of which the first n_cols belong to samples. All loops
 // vectorise, and a block of float32 stays in the first cache.
 namespace consilience {
@@ -50,5 +50,10 @@ void add_products(const float* channels, index_t n_channels, index_t area, index
                   double weight, double* products);
 void add_products(const double* channels, index_t n_channels, index_t area, index_t n_entries,
                   double weight, double* products);
+
+// sums[i] += sum_j a_ij b_ij, b in the layout of `a`, whose entries past n_cols are 0 up to the next
+// multiple of kBlockLanes. Float32 products of a row are added up in its lanes.
+void add_row_products(const Block<float>& a, const float* b, double* sums);
+void add_row_products(const Block<double>& a, const double* b, double* sums);
 
 }  // namespace consilience

@@ -70,22 +70,23 @@ extern "C" __global__ void __launch_bounds__(256, 2)
   }
 }
 
-// distances[p, r, :] = the distances of row first + r to those found for pair p, ascending, from
+// distances[p, r, :] = the distances of sample queries[r], or first + r, to those found for pair p, ascending, from
 // differences. A pair is (set, set, place in `found`), a set (address, features, is_double).
 // A warp per row and pair.
 extern "C" __global__ void __launch_bounds__(256)
-    joint_distances(const index_t* sets, const index_t* pairs, const int* found, index_t first,
-                    index_t n_rows, double* distances) {
+    joint_distances(const index_t* sets, const index_t* pairs, const int* found,
+                    const index_t* queries, index_t first, index_t n_rows, double* distances) {
   const index_t p = blockIdx.x;
   const index_t r = static_cast<index_t>(blockIdx.y) * (blockDim.x / kWarp) + warp_index();
   if (r >= n_rows) return;  // with its whole warp
   const int* places = found + (pairs[3 * p + 2] * n_rows + r) * 2;
+  const index_t i = queries ? queries[r] : first + r;
   double one = 0.0, other = 0.0;
   for (int side = 0; side < 2; ++side) {
     const index_t* set = sets + 3 * pairs[3 * p + side];
     const void* X = reinterpret_cast<const void*>(set[0]);
-    one += exact_key(X, first + r, X, places[0], set[1], set[2], 0);
-    other += exact_key(X, first + r, X, places[1], set[1], set[2], 0);
+    one += exact_key(X, i, X, places[0], set[1], set[2], 0);
+    other += exact_key(X, i, X, places[1], set[1], set[2], 0);
   }
   if (lane_index() == 0) {
     double* to = distances + (p * n_rows + r) * 2;

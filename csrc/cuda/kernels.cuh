@@ -14,6 +14,7 @@
 #include "knn_lists.cuh"
 #include "mantel.cuh"
 #include "moments.cuh"
+#include "pair_rows.cuh"
 #include "pair_terms.cuh"
 #include "rank_counts.cuh"
 #include "rows.cuh"
@@ -53,6 +54,9 @@
   X(rank_classes)              \
   X(rank_listed)               \
   X(rank_rows)                 \
+  X(reference_means)           \
+  X(row_products)              \
+  X(row_values)                \
   X(sample_ranks)              \
   X(sort_lists)                \
   X(sum_listed)                \

@@ -96,11 +96,13 @@ __device__ __forceinline__ double completed_square(const SquaresRow& row, index_
   return judged_square(row, j, square, active && square < kNearShare * norms);
 }
 
-// tile[r, j] = |x_i - x_j|^2 in place of -2 x_i.x_j, i = first + r; infinite for j = i.
+// tile[r, j] = |x_i - x_j|^2 in place of -2 x_i.x_j, i = queries[r], or first + r where there are
+// no queries; infinite for j = i.
 extern "C" __global__ void __launch_bounds__(256)
     complete_squares(double* tile, const void* X, index_t n, index_t d, index_t is_double,
-                     const double* norms, index_t first) {
-  const SquaresRow row = {X, d, is_double, norms, first + blockIdx.y};
+                     const double* norms, const index_t* queries, index_t first) {
+  const SquaresRow row = {X, d, is_double, norms,
+                          queries ? queries[blockIdx.y] : first + blockIdx.y};
   const index_t j = static_cast<index_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   const bool active = j < n && j != row.i;
   double* at = tile + blockIdx.y * n + j;

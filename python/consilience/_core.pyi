@@ -59,17 +59,40 @@ def pair_terms_bytes(
     double_tiles: bool,
     n_threads: int,
 ) -> int: ...
+def pair_rows(
+    sets: Sequence[_Set],
+    *,
+    functions: Sequence[str],
+    gammas: Sequence[float],
+    pairs: Sequence[tuple[int, int]],
+    rows: _Indices,
+    references: _Indices,
+    double_tiles: bool,
+    n_threads: int,
+) -> tuple[_Floats, _Floats, _Floats]: ...
+def pair_rows_bytes(
+    n_rows: int,
+    n_references: int,
+    total_features: int,
+    n_sets: int,
+    n_channels: int,
+    n_pairs: int,
+    double_tiles: bool,
+    n_threads: int,
+) -> int: ...
 def pair_distances(X: _Set, i: _Indices, j: _Indices, *, n_threads: int) -> _Floats: ...
 def joint_nearest(
     sets: Sequence[_Set],
     *,
     pairs: Sequence[tuple[int, int]],
+    rows: _Indices | None = None,
     tile: int,
     words: bool = False,
     n_threads: int,
 ) -> _Floats: ...
 def joint_nearest_bytes(
     n_samples: int,
+    n_rows: int,
     total_features: int,
     most_features: int,
     n_sets: int,

@@ -20,6 +20,7 @@ from consilience.backends import (
     Backend,
     Channel,
     PairTable,
+    RowTable,
     check_run,
     on_device,
     select,
@@ -49,6 +50,7 @@ from consilience.terms import (
     MantelTerms,
     PairSums,
     RankTerms,
+    RowSums,
     Shared,
 )
 from consilience.views import prepare
@@ -185,8 +187,8 @@ class Terms:
             return self.ops.knn_approx(X, k=need.k, distance=need.distance, seed=need.seed)
         return self.ops.knn_exact(X, k=need.k, distance=need.distance, rows=self.rows(need))
 
-    def rows(self, need: GraphNeed) -> Indices | None:
-        """Return the samples whose neighbours are found, ascending; None if those of all are."""
+    def rows(self, need: GraphNeed | PairNeed | JointNeed) -> Indices | None:
+        """Return the samples that are looked at, ascending; None if all are."""
         if need.rows is None or need.rows >= self.n_samples:
             return None
         return self._once(  # type: ignore[no-any-return]
@@ -211,16 +213,19 @@ class Terms:
                     partial(self._graph_and_edges, m, graph),
                     of_graphs=True,
                 )
-        channels = self._channels()
-        if channels:
+        for some in self._sweeps():
+            channels = self._channels(some)
+            m, need = channels[0]
+            count = float(self.n_samples) * (some[0] if some else self.n_samples)
             yield Step(
                 "pairs of samples",
-                2 * square * sum(self.dims(m) for m, _ in channels),
-                partial(self.pair_sums, channels[0][0], channels[0][0], channels[0][1]),
+                2 * count * sum(self.dims(m) for m, _ in channels),
+                partial(self.row_sums if some else self.pair_sums, m, m, need),
             )
         for need in self.needs:
             if isinstance(need, JointNeed):
-                cost = square * (sum(map(self.dims, models)) + 8 * len(self.pairs))
+                count = square if self.rows(need) is None else self.n_samples * (need.rows or 0.0)
+                cost = count * (sum(map(self.dims, models)) + 8 * len(self.pairs))
                 yield Step("joint neighbours", cost, partial(self.joint, *self.pairs[0], need))
             elif isinstance(need, MomentNeed):
                 products = sum(self.dims(a) * self.dims(b) for a, b in self._moment_pairs())
@@ -447,7 +452,7 @@ class Terms:
         )
 
     def bandwidth(self, a: int, need: PairNeed) -> float:
-        """Return sigma of model a's RBF kernel."""
+        """Return sigma of model a's RBF kernel; the rows that are summed have no say in it."""
         if need.bandwidth != "median":
             return need.bandwidth
         median = float(np.median(self.distance_sample(a, need.view)))
@@ -462,31 +467,60 @@ class Terms:
         """Return the sums over all pairs of samples for models a and b."""
 
         def make() -> tuple[PairTable, dict[tuple[int, PairNeed], int]]:
-            channels = self._channels()
-            return self._sweep_pairs(channels), {c: place for place, c in enumerate(channels)}
+            channels = self._channels(None)
+            places = {c: place for place, c in enumerate(channels)}
+            return self.ops.pair_terms(self._made(channels)), places
 
         table, places = self._once("pair_terms", make)
         return table.pair(places[a, need], places[b, need])  # type: ignore[no-any-return]
 
-    def _channels(self) -> list[tuple[int, PairNeed]]:
-        wanted = sorted({m for pair in self.pairs for m in pair})
-        return [(m, need) for need in self.needs if isinstance(need, PairNeed) for m in wanted]
+    def row_sums(self, a: int, b: int, need: PairNeed) -> RowSums:
+        """Return those of the rows that `need` asks for, kept apart, for models a and b."""
+        some = self._some(need)
 
-    def _sweep_pairs(self, channels: Sequence[tuple[int, PairNeed]]) -> PairTable:
-        prepared = {(a, need.view): self.values(a, need.view) for a, need in channels}
-        return self.ops.pair_terms(
-            [
-                Channel(
-                    prepared[a, need.view],
-                    need.function,
-                    0.5 / self.bandwidth(a, need) ** 2 if need.function == "rbf" else 0.0,
-                )
-                for a, need in channels
+        def make() -> tuple[RowTable, dict[tuple[int, PairNeed], int]]:
+            channels = self._channels(some)
+            places = {c: place for place, c in enumerate(channels)}
+            pairs = [
+                (places[x, other], places[y, other])
+                for other in dict.fromkeys(other for _, other in channels)
+                for x, y in self._moment_pairs()
             ]
-        )
+            rows = self.rows(need)
+            assert rows is not None
+            return self.ops.pair_rows(self._made(channels), pairs, rows), places
+
+        table, places = self._once(("pair_rows", some), make)
+        return table.pair(places[a, need], places[b, need])  # type: ignore[no-any-return]
+
+    def _some(self, need: PairNeed) -> tuple[int, int] | None:
+        """Return how many rows are wanted, and which sample of them; None if all."""
+        return None if self.rows(need) is None else (need.rows or 0, need.seed)
+
+    def _sweeps(self) -> list[tuple[int, int] | None]:
+        """Return the rows of each sweep over pairs of samples that is asked for."""
+        pairs = (need for need in self.needs if isinstance(need, PairNeed))
+        return list(dict.fromkeys(map(self._some, pairs)))
+
+    def _channels(self, some: tuple[int, int] | None) -> list[tuple[int, PairNeed]]:
+        """Return the functions of pairs that one sweep is for."""
+        wanted = sorted({m for pair in self.pairs for m in pair})
+        needs = [need for need in self.needs if isinstance(need, PairNeed)]
+        return [(m, need) for need in needs if self._some(need) == some for m in wanted]
+
+    def _made(self, channels: Sequence[tuple[int, PairNeed]]) -> list[Channel]:
+        prepared = {(a, need.view): self.values(a, need.view) for a, need in channels}
+        return [
+            Channel(
+                prepared[a, need.view],
+                need.function,
+                0.5 / self.bandwidth(a, need) ** 2 if need.function == "rbf" else 0.0,
+            )
+            for a, need in channels
+        ]
 
     def joint(self, a: int, b: int, need: JointNeed) -> Floats:
-        """Return the two nearest distances in the joint space of a and b, (n, 2).
+        """Return the two nearest distances in the joint space of a and b, (n, 2) or (n_rows, 2).
 
         Of a model with itself: its own distances, sqrt(2) times as large.
         """
@@ -498,7 +532,8 @@ class Terms:
         pairs = sorted({(min(pair), max(pair)) for pair in self.pairs} | {(m, m) for m in models})
         sets = [self.values(m, need.view) for m in models]
         places = [(models.index(a), models.index(b)) for a, b in pairs]
-        return dict(zip(pairs, self.ops.joint_nearest(sets, places), strict=True))
+        found = self.ops.joint_nearest(sets, places, rows=self.rows(need))
+        return dict(zip(pairs, found, strict=True))
 
     def rank_sums(self, a: int, b: int, need: RankNeed) -> Floats:
         """Return, per row, the sum of the ranks in b of its first k neighbours in a."""

@@ -25,6 +25,7 @@ from consilience.terms import (
     Indices,
     ListTerms,
     PairSums,
+    RowSums,
     Shared,
 )
 
@@ -44,7 +45,7 @@ class Relabelled:
 
     def __init__(self, terms: Terms, b: int, order: Indices) -> None:
         self._terms, self._b, self._order = terms, b, order
-        self.n_samples, self.ops = terms.n_samples, terms.ops
+        self.n_samples, self.ops, self.rows = terms.n_samples, terms.ops, terms.rows
         self.name, self.dims = terms.name, terms.dims
         self.nulls = False  # a relabelled score is part of a null
 
@@ -117,7 +118,15 @@ class Relabelled:
 
     def pair_sums(self, a: int, b: int, need: PairNeed) -> PairSums:
         """Return the sums over all pairs of samples for models a and b."""
-        channels = [
+        return self.ops.pair_terms(self._channels(a, b, need)).pair(0, 1)
+
+    def row_sums(self, a: int, b: int, need: PairNeed) -> RowSums:
+        """Return those of the same rows, kept apart."""
+        pairs = [(0, 0), (0, 1), (1, 1)]
+        return self.ops.pair_rows(self._channels(a, b, need), pairs, self.rows(need)).pair(0, 1)
+
+    def _channels(self, a: int, b: int, need: PairNeed) -> list[Channel]:
+        return [
             Channel(
                 self.values(m, need.view),
                 need.function,
@@ -125,12 +134,11 @@ class Relabelled:
             )
             for m in (a, b)
         ]
-        return self.ops.pair_terms(channels).pair(0, 1)
 
     def joint(self, a: int, b: int, need: JointNeed) -> Floats:
         """Return the two nearest distances in the joint space of a and b, (n, 2)."""
         sets = [self.values(m, need.view) for m in (a, b)]
-        return np.asarray(self.ops.joint_nearest(sets, [(0, 1)])[0])
+        return np.asarray(self.ops.joint_nearest(sets, [(0, 1)], rows=self.rows(need))[0])
 
     def rank_sums(self, a: int, b: int, need: RankNeed) -> Floats:
         """Return, per row, the sum of the ranks in b of its first k neighbours in a."""

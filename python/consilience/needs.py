@@ -53,12 +53,17 @@ class MomentNeed:
 
 @dataclass(frozen=True)
 class PairNeed:
-    """Sums over all pairs of samples of a function of their distance."""
+    """Sums over all pairs of samples of a function of their distance.
+
+    rows, seed : of a seeded sample of so many rows with all samples alone, as of graphs
+    """
 
     view: View
     function: PairFunction = "distance"
     bandwidth: float | Literal["median"] = "median"
     bandwidth_factor: float = 1.0
+    rows: int | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,9 +75,11 @@ class SampleNeed:
 
 @dataclass(frozen=True)
 class JointNeed:
-    """Two nearest distances in the joint space of two sets."""
+    """Two nearest distances in the joint space of two sets, of all samples or of some rows."""
 
     view: View
+    rows: int | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True)

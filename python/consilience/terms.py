@@ -384,6 +384,30 @@ class PairSums(Saved):
 
 
 @dataclass(frozen=True)
+class RowSums(Saved):
+    """Those sums of some rows i, kept apart: what `PairSums` adds up, each (n_rows,).
+
+    ab, aa, bb : Σ_{j≠i} a_ij b_ij and so on
+    rows_a, rows_b : Σ_{j≠i} a_ij
+    offsets_a, offsets_b : u of these rows
+    """
+
+    n_samples: int
+    ab: Floats
+    aa: Floats
+    bb: Floats
+    rows_a: Floats
+    rows_b: Floats
+    offsets_a: Floats
+    offsets_b: Floats
+    at_zero: float
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.ab)
+
+
+@dataclass(frozen=True)
 class MantelTerms(Saved):
     """What the permutation moments of Σ A_ij B_π(i)π(j) need of A, without its diagonal.
 

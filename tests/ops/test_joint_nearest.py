@@ -32,6 +32,28 @@ def test_sets_of_very_different_scale(ops, rng):
     assert_allclose(ops.joint_nearest([X, Y], [(0, 1)])[0], two_nearest(X, Y), rtol=1e-12)
 
 
+# Around the rows (4, 8) and panels (8, 24, 48) of the micro-kernels.
+@pytest.mark.parametrize("n_rows", [1, 7, 48, 49, 97])
+def test_some_rows_have_the_neighbours_they_have_among_all(ops, sets, rng, n_rows):
+    rows = np.sort(rng.permutation(97)[:n_rows])
+    assert_array_equal(
+        ops.joint_nearest(sets, PAIRS, rows=rows), ops.joint_nearest(sets, PAIRS)[:, rows]
+    )
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_some_rows_of_words_and_of_floats(rng, words):
+    sets = [rng.standard_normal((260, d)) + 5.0 for d in (1, 40, 7)]
+    sets[1][100:] = sets[1][0]
+    native()
+    rows = np.array([0, 3, 99, 100, 250, 259])
+    found, whole = (
+        _core.joint_nearest(sets, pairs=PAIRS, rows=some, tile=100, words=words, n_threads=2)
+        for some in (rows, None)
+    )
+    assert_array_equal(found, whole[:, rows])
+
+
 def in_stripes(sets, pairs, rows):
     """The answer of the GPU's kernels on a CPU, in stripes of so many rows."""
     from consilience.backends.cuda import joint_nearest
@@ -111,7 +133,7 @@ def test_rows_that_are_all_near_each_other_but_for_one_set(ops, rng):
 
 
 def test_a_small_memory_takes_a_few_pairs_at_a_time(sets):
-    needed = _core.joint_nearest_bytes(97, sum(X.shape[1] for X in sets), 11, 3, 1, 1)
+    needed = _core.joint_nearest_bytes(97, 97, sum(X.shape[1] for X in sets), 11, 3, 1, 1)
     small = native(n_threads=1, max_memory=needed)
     assert_array_equal(small.joint_nearest(sets, PAIRS), native().joint_nearest(sets, PAIRS))
 
@@ -141,3 +163,13 @@ def test_the_kernel_rejects_a_bad_argument(sets, pairs, message):
     native()
     with pytest.raises(ValueError, match=message):
         _core.joint_nearest(sets, pairs=pairs, tile=8, n_threads=1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"), [([3, 1], "ascending"), ([97], "outside"), ([], "non-empty")]
+)
+def test_the_kernel_rejects_bad_rows(sets, rows, message):
+    native()
+    rows = np.array(rows, dtype=np.int64)
+    with pytest.raises(ValueError, match=message):
+        _core.joint_nearest(sets, pairs=[(0, 1)], rows=rows, tile=8, n_threads=1)

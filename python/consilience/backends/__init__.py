@@ -18,7 +18,7 @@ from consilience.backends._placement import (
     place,
     torch_missing,
 )
-from consilience.backends.base import Backend, Channel, PairTable
+from consilience.backends.base import Backend, Channel, PairTable, RowTable
 
 
 def _native(arrays: Sequence[Any], n_threads: int | None, max_memory: int | None) -> Backend:
@@ -164,6 +164,7 @@ __all__ = [
     "Backend",
     "Channel",
     "PairTable",
+    "RowTable",
     "UnsupportedArraysError",
     "check_device",
     "check_run",

@@ -15,7 +15,7 @@ from array_api_compat import array_namespace, device
 
 from consilience.backends._offsets import to_host, typical_offsets
 from consilience.backends._placement import place, require_float64
-from consilience.backends.base import Channel, PairTable
+from consilience.backends.base import Channel, PairTable, RowTable, reference_rows
 from consilience.terms import (
     Floats,
     Graph,
@@ -129,16 +129,64 @@ class ArrayBackend:
         at_zero = np.array([channel.at_zero for channel in channels])
         return PairTable(rows, products, offsets, at_zero)
 
-    def joint_nearest(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
+    def pair_rows(
+        self, channels: Sequence[Channel], pairs: Sequence[tuple[int, int]], rows: Indices
+    ) -> RowTable:
+        xp = array_namespace(*[channel.X for channel in channels])
+        sets = [xp.astype(channel.X, xp.float64) for channel in channels]
+        n_samples, n_channels = sets[0].shape[0], len(sets)
+        references = reference_rows(n_samples)
+        offsets = np.stack(
+            [self._about(channel, X, references) for channel, X in zip(channels, sets, strict=True)]
+        )
+        sums, products = np.zeros((n_channels, len(rows))), np.zeros((len(pairs), len(rows)))
+        widest = max(sets, key=lambda X: X.shape[1])
+        for start, stop in self._blocks(widest, 0, len(rows)):
+            here = xp.asarray(rows[start:stop], device=device(widest))
+            blocks = []
+            for X, channel, u in zip(sets, channels, offsets, strict=True):
+                squares = _squares_between(xp, xp.take(X, here, axis=0), X)
+                u = xp.asarray(u, device=device(X))
+                block = _channel_values(xp, channel, squares)
+                block = block - xp.take(u, here, axis=0)[:, None] - u[None, :]
+                blocks.append(_without(xp, block, here, 0.0))
+            for c, block in enumerate(blocks):
+                sums[c, start:stop] = to_host(xp.sum(block, axis=1))
+            for p, (a, b) in enumerate(pairs):
+                products[p, start:stop] = to_host(xp.sum(blocks[a] * blocks[b], axis=1))
+        at_zero = np.array([channel.at_zero for channel in channels])
+        places = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        return RowTable(n_samples, sums, products, offsets[:, rows], places, at_zero)
+
+    def _about(self, channel: Channel, X: Any, references: Indices) -> Floats:
+        """Return each sample's mean over the references, less half of their own."""
+        xp = array_namespace(X)
+        others = xp.take(X, xp.asarray(references, device=device(X)), axis=0)
+        means = []
+        n_rows = max(1, self.entries // (len(references) * X.shape[1]))
+        for first in range(0, X.shape[0], n_rows):
+            squares = _squares_between(xp, X[first : first + n_rows, :], others)
+            means.append(to_host(xp.mean(_channel_values(xp, channel, squares), axis=1)))
+        found: Floats = np.concatenate(means)
+        return found - 0.5 * float(found[references].mean())
+
+    def joint_nearest(
+        self,
+        sets: Sequence[Any],
+        pairs: Sequence[tuple[int, int]],
+        *,
+        rows: Indices | None = None,
+    ) -> Floats:
         xp = array_namespace(*sets)
         sets = [xp.astype(X, xp.float64) for X in sets]
-        n_samples = sets[0].shape[0]
-        out = np.empty((len(pairs), n_samples, 2))
+        wanted = np.arange(sets[0].shape[0]) if rows is None else rows
+        out = np.empty((len(pairs), len(wanted), 2))
         widest = max(sets, key=lambda X: X.shape[1])
-        for start, stop in self._blocks(widest, 0, n_samples):
-            squares = [_squared_distances(xp, X, start, stop) for X in sets]
+        for start, stop in self._blocks(widest, 0, len(wanted)):
+            own = xp.asarray(wanted[start:stop], device=device(widest))
+            squares = [_squares_between(xp, xp.take(X, own, axis=0), X) for X in sets]
             for p, (a, b) in enumerate(pairs):
-                joint = _without_self(xp, squares[a] + squares[b], start)
+                joint = _without(xp, squares[a] + squares[b], own)
                 nearest = xp.sort(joint, axis=1)[:, :2]
                 out[p, start:stop] = np.sqrt(to_host(nearest))
         return out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,9 +20,14 @@ from consilience.terms import (
     Moments,
     PairSums,
     RankTerms,
+    RowSums,
     Saved,
     Splits,
 )
+
+
+# Offsets that are means over this many rows leave a 64th more variance than means over all.
+REFERENCES = 64
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,52 @@ class PairTable(Saved):
             float(self.products[a, b]),
             float(self.products[a, a]),
             float(self.products[b, b]),
+            self.rows[a],
+            self.rows[b],
+            self.offsets[a],
+            self.offsets[b],
+            float(self.at_zero[a]),
+        )
+
+
+@dataclass(frozen=True)
+class RowTable(Saved):
+    """Sums over pairs of samples of some rows, kept apart; see csrc/ops/pair_rows.hpp.
+
+    rows, offsets : (n_channels, n_rows);  products : (n_pairs, n_rows);
+    pairs : (n_pairs, 2), of channels;  at_zero : (n_channels,)
+    """
+
+    n_samples: int
+    rows: Floats
+    products: Floats
+    offsets: Floats
+    pairs: Indices
+    at_zero: Floats
+
+    @classmethod
+    def joined(cls, parts: Sequence[RowTable]) -> RowTable:
+        """Return the table of all rows of tables of the same channels and pairs, in order."""
+        if len(parts) == 1:
+            return parts[0]
+        rows, products, offsets = (
+            np.concatenate([getattr(part, name) for part in parts], axis=1)
+            for name in ("rows", "products", "offsets")
+        )
+        return replace(parts[0], rows=rows, products=products, offsets=offsets)
+
+    def pair(self, a: int, b: int) -> RowSums:
+        """Return the sums of channels a and b."""
+        places = {pair: p for p, pair in enumerate(map(tuple, self.pairs.tolist()))}
+
+        def products(x: int, y: int) -> Floats:
+            return self.products[places[(x, y) if (x, y) in places else (y, x)]]
+
+        return RowSums(
+            self.n_samples,
+            products(a, b),
+            products(a, a),
+            products(b, b),
             self.rows[a],
             self.rows[b],
             self.offsets[a],
@@ -102,8 +153,25 @@ class Backend(Protocol):
     def pair_terms(self, channels: Sequence[Channel]) -> PairTable:
         """Return row sums and products of all channels, from one sweep over tiles."""
 
-    def joint_nearest(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
-        """Return the two nearest distances in each pair's joint space, (n_pairs, n, 2)."""
+    def pair_rows(
+        self, channels: Sequence[Channel], pairs: Sequence[tuple[int, int]], rows: Indices
+    ) -> RowTable:
+        """Return the sums of these rows (ascending) over all samples, for pairs of channels.
+
+        About the same offsets in any backend, those of `reference_rows`.
+        """
+
+    def joint_nearest(
+        self,
+        sets: Sequence[Any],
+        pairs: Sequence[tuple[int, int]],
+        *,
+        rows: Indices | None = None,
+    ) -> Floats:
+        """Return the two nearest distances in each pair's joint space, (n_pairs, n, 2).
+
+        rows : the samples whose neighbours are wanted, ascending, among all; of all if None
+        """
 
     def rank_counts(
         self,
@@ -218,3 +286,9 @@ def sampled_rows(n_samples: int, n_rows: int, seed: int) -> Indices:
     """Return n_rows different samples, ascending: a simple random sample of them."""
     words = np.random.Philox(key=3, counter=[0, 0, 0, seed]).random_raw(n_samples)
     return np.sort(np.argsort(words, kind="stable")[:n_rows])
+
+
+def reference_rows(n_samples: int) -> Indices:
+    """Return the samples that offsets of `pair_rows` are about, seeded apart from all others."""
+    words = np.random.Philox(key=4).random_raw(n_samples)
+    return np.sort(np.argsort(words, kind="stable")[:REFERENCES])

@@ -18,7 +18,13 @@ from consilience.backends._blas import one_blas_thread
 from consilience.backends._coarse import FEWEST_JUDGED, coarse_step
 from consilience.backends._recall import certified, sampled_rows
 from consilience.backends._screening import pruning_axes, rest_axes, words_tell
-from consilience.backends.base import Channel, PairTable, sampled_pairs
+from consilience.backends.base import (
+    Channel,
+    PairTable,
+    RowTable,
+    reference_rows,
+    sampled_pairs,
+)
 from consilience.terms import (
     Floats,
     Graph,
@@ -250,12 +256,68 @@ class NativeBackend:
         at_zero = np.array([channel.at_zero for channel in channels])
         return PairTable(rows, products, offsets, at_zero)
 
-    def joint_nearest(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
+    def pair_rows(
+        self, channels: Sequence[Channel], pairs: Sequence[tuple[int, int]], rows: Indices
+    ) -> RowTable:
+        sets = [channel.X for channel in channels]
+        widths = {id(X): X.shape[1] for X in sets}
+        references = reference_rows(len(sets[0]))
+
+        def swept(*, double_tiles: bool) -> RowTable:
+            stripe = self._fitting(
+                "pair_rows",
+                len(rows),
+                lambda count: _core.pair_rows_bytes(
+                    count,
+                    len(references),
+                    sum(widths.values()),
+                    len(widths),
+                    len(channels),
+                    len(pairs),
+                    double_tiles,
+                    self.n_threads,
+                ),
+            )
+            found = [
+                _core.pair_rows(
+                    sets,
+                    functions=[channel.function for channel in channels],
+                    gammas=[channel.gamma for channel in channels],
+                    pairs=pairs,
+                    rows=rows[first : first + stripe],
+                    references=references,
+                    double_tiles=double_tiles,
+                    n_threads=self.n_threads,
+                )
+                for first in range(0, len(rows), stripe)
+            ]
+            at_zero = np.array([channel.at_zero for channel in channels])
+            places = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+            return RowTable.joined(
+                [RowTable(len(sets[0]), *sums, places, at_zero) for sums in found]
+            )
+
+        if not (len(sets[0]) <= FLOAT64_SAMPLES or any(map(_strains_float32, channels))):
+            try:
+                return swept(double_tiles=False)
+            except OverflowError:  # a few rows are farther out than any sample of them shows
+                pass
+        with one_blas_thread:
+            return swept(double_tiles=True)
+
+    def joint_nearest(
+        self,
+        sets: Sequence[Any],
+        pairs: Sequence[tuple[int, int]],
+        *,
+        rows: Indices | None = None,
+    ) -> Floats:
         widths = [X.shape[1] for X in sets]
+        n_rows = len(sets[0]) if rows is None else len(rows)
 
         def needed(n_pairs: int) -> int:
             return _core.joint_nearest_bytes(
-                len(sets[0]), sum(widths), max(widths), len(sets), n_pairs, self.n_threads
+                len(sets[0]), n_rows, sum(widths), max(widths), len(sets), n_pairs, self.n_threads
             )
 
         batch = self._fitting("joint_nearest", len(pairs), needed)
@@ -266,6 +328,7 @@ class NativeBackend:
                 _core.joint_nearest(
                     sets,
                     pairs=pairs[first : first + batch],
+                    rows=rows,
                     tile=self.tile or 480,
                     words=words,
                     n_threads=self.n_threads,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
 from consilience._validate import check_choice, check_integer
-from consilience.metrics._registry import Dependence, MetricSettings, Null, Score
+from consilience.metrics._registry import Dependence, Null, Score
+from consilience.metrics._rows import RowSettings
 from consilience.needs import Distance, EdgeNeed, GraphNeed, Method, Need, Normalize, RankNeed, View
 from consilience.terms import Recall
 
@@ -17,7 +17,7 @@ METHODS = ("exact", "approx")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchSettings(MetricSettings):
+class SearchSettings(RowSettings):
     """How neighbours are found, for a metric that is a mean over rows or nearly one.
 
     neighbors : all of them, or all but a few by a faster search whose recall is measured
@@ -26,53 +26,27 @@ class SearchSettings(MetricSettings):
     """
 
     why_exact: ClassVar[str | None] = None  # if it takes no neighbors="approx"
-    why_all_rows: ClassVar[str | None] = None  # if it takes no `rows`
-    relabels_rows: ClassVar[bool] = False  # whether draws do without the lists of other rows
 
     neighbors: Method = "exact"
-    rows: int | None = None
-    seed: int = 0
 
     def __post_init__(self) -> None:
         check_choice(self.neighbors, "neighbors", METHODS)
-        check_integer(self.seed, "seed", 0)
-        name = type(self).__name__
         if self.neighbors == "approx" and self.why_exact is not None:
-            raise ValueError(f'{name} takes no neighbors="approx": {self.why_exact}')
-        if self.rows is None:
-            return
-        check_integer(self.rows, "rows", 3)
-        if self.why_all_rows is not None:
-            raise ValueError(f"{name} takes no `rows`: {self.why_all_rows}")
-        if self.neighbors == "approx":
-            raise ValueError('`rows` have exact neighbours: leave `rows` or neighbors="approx" out')
-
-    def check(self, terms: Any) -> None:
-        """Raise unless the terms' samples suffice."""
-        self.check_rows(terms.n_samples)
-        super().check(terms)
-
-    def check_rows(self, n_samples: int) -> None:
-        """Raise unless there are as many rows as asked for."""
-        if self.rows is not None and self.rows > n_samples:
             raise ValueError(
-                f"`rows` must be at most n_samples={n_samples}, got {self.rows}; "
-                "leave it out to take all"
+                f'{type(self).__name__} takes no neighbors="approx": {self.why_exact}'
             )
+        super().__post_init__()
+        if self.rows is not None and self.neighbors == "approx":
+            raise ValueError('`rows` have exact neighbours: leave `rows` or neighbors="approx" out')
 
     def search(self, view: View, distance: Distance, k: int) -> GraphNeed:
         """Return the graph asked for, found as these settings say."""
         return GraphNeed(view, distance, k, self.neighbors, self.rows, self.seed)
 
-    def sampled(self, terms: Any) -> bool:
-        """Return whether only some rows are scored."""
-        return self.rows is not None and self.rows < terms.n_samples
-
     def found(self, terms: Any, a: int, b: int | None = None) -> dict[str, float]:
         """Return what is known of the search: recall of approximate lists, error of some rows.
 
         No recall is given where a search that might have missed some was exact, as of few samples.
-        rows_std_error is that of the score as an estimate of the score over all rows.
         """
         details: dict[str, float] = {}
         if self.neighbors == "approx":
@@ -82,13 +56,7 @@ class SearchSettings(MetricSettings):
             if any(recall is not None for _, recall in recalls):
                 for side, recall in recalls:
                     details |= _recall(recall, side)
-        if self.sampled(terms):
-            rows = self.influence(terms, a, b)  # type: ignore[arg-type]
-            if rows is not None:
-                left_out = 1.0 - len(rows) / terms.n_samples
-                error = math.sqrt(left_out * float(rows.var(ddof=1)) / len(rows))
-                details |= {"rows": float(len(rows)), "rows_std_error": error}
-        return details
+        return details | super().found(terms, a, b)
 
     def mean_over_rows(self, terms: Any, a: int, b: int, null: Null | None = None) -> Score:
         """Return the mean of what the rows add as a score."""
@@ -97,15 +65,16 @@ class SearchSettings(MetricSettings):
         return Score(float(rows.mean()), null, self.found(terms, a, b))
 
     @property
+    def seeded(self) -> bool:
+        """Return whether the seed matters."""
+        return self.rows is not None or self.neighbors == "approx"
+
+    @property
     def settings(self) -> dict[str, Any]:
         """Return the settings by name, without a search that is exact and of all rows."""
         chosen = super().settings
-        if self.neighbors == "exact" and self.rows is None:
-            del chosen["seed"]
         if self.neighbors == "exact":
             del chosen["neighbors"]
-        if self.rows is None:
-            del chosen["rows"]
         return chosen
 
 

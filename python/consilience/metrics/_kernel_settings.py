@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from consilience._validate import check_choice, check_positive
 from consilience.inference.blocks import Block
 from consilience.metrics._kernels import CenteredKernels, of_moments, of_pairs
-from consilience.metrics._registry import MetricSettings
+from consilience.metrics._row_kernels import RowProducts, estimated_kernels, of_rows
+from consilience.metrics._rows import RowSettings
 from consilience.needs import MomentNeed, Normalize, PairNeed, View
 
 
 @dataclass(frozen=True)
-class KernelSettings(MetricSettings):
+class KernelSettings(RowSettings):
     """A kernel on prepared rows; the linear one needs no pass over pairs of samples."""
+
+    relabels_rows: ClassVar[bool] = True
 
     kernel: Literal["linear", "rbf"] = "linear"
     bandwidth: float | Literal["median"] = "median"
@@ -28,6 +31,14 @@ class KernelSettings(MetricSettings):
                 check_choice(self.bandwidth, "bandwidth", ["median"])
             check_positive(self.bandwidth, "bandwidth")
         check_positive(self.bandwidth_factor, "bandwidth_factor")
+        super().__post_init__()
+
+    @property
+    def why_all_rows(self) -> str | None:  # type: ignore[override]
+        """Return why `rows` cannot be given."""
+        if self.kernel == "rbf":
+            return None
+        return "its linear kernel is exact in one pass over all rows; leave `rows` out"
 
     @property
     def need(self) -> MomentNeed | PairNeed:
@@ -35,7 +46,9 @@ class KernelSettings(MetricSettings):
         view = View(self.normalize)
         if self.kernel == "linear":
             return MomentNeed(view)
-        return PairNeed(view, "rbf", self.bandwidth, self.bandwidth_factor)
+        return PairNeed(
+            view, "rbf", self.bandwidth, self.bandwidth_factor, self.rows, self.seed
+        )
 
     def needs(self) -> tuple[MomentNeed | PairNeed, ...]:
         """Return the terms the formula reads."""
@@ -49,6 +62,14 @@ class KernelSettings(MetricSettings):
         """Return the centred products of the kernels of models a and b."""
         need = self.need
         if isinstance(need, PairNeed):
+            if self.sampled(terms):
+                return estimated_kernels(terms, a, b, need)
             return of_pairs(terms, a, b, need)
         pairs = ((a, b), (a, a), (b, b))
         return of_moments(*(terms.moments(x, y, need) for x, y in pairs))
+
+    def products_of_rows(self, terms: Any, a: int, b: int, *, unbiased: bool) -> RowProducts:
+        """Return what the sampled rows say of the products of the kernels of a and b."""
+        need = self.need
+        assert isinstance(need, PairNeed)
+        return of_rows(terms, a, b, need, "u" if unbiased else "double")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from consilience._evaluate import score
 from consilience.inference.blocks import Block
@@ -19,19 +19,23 @@ from consilience.metrics._kernels import (
 )
 from consilience.metrics._registry import (
     Ahead,
-    MetricSettings,
     Null,
     Score,
     fitted,
     metric,
     models_in,
 )
+from consilience.metrics._row_kernels import RowProducts, estimated_kernels, of_rows
+from consilience.metrics._rows import RowSettings
 from consilience.needs import Normalize, PairNeed, View
+from consilience.terms import Floats
 
 
 @dataclass(frozen=True)
-class DistanceCorrelation(MetricSettings):
+class DistanceCorrelation(RowSettings):
     """Settings of `distance_correlation`."""
+
+    relabels_rows: ClassVar[bool] = True
 
     unbiased: bool = False
     normalize: Normalize = "none"
@@ -42,12 +46,14 @@ class DistanceCorrelation(MetricSettings):
 
     def needs(self) -> tuple[PairNeed, ...]:
         """Return the terms the formula reads."""
-        return (PairNeed(View(self.normalize)),)
+        return (PairNeed(View(self.normalize), rows=self.rows, seed=self.seed),)
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
         products = self._products(terms, a, b)
         mean, std = products.null_of_product(unbiased=self.unbiased)
+        if self.sampled(terms):
+            return self._of_rows(terms, a, b, mean)
         if self.unbiased:
             products.require_spread((terms.name(a), terms.name(b)))
             scale = math.sqrt(products.u_xx * products.u_yy)
@@ -59,8 +65,31 @@ class DistanceCorrelation(MetricSettings):
         null = Null(root, std / scale / (2.0 * root))
         return Score(math.sqrt(max(products.xy / scale, 0.0)), null)
 
+    def _of_rows(self, terms: Any, a: int, b: int, mean: float) -> Score:
+        rows = self._products_of_rows(terms, a, b)
+        rows.require_positive((terms.name(a), terms.name(b)))
+        details = self.found(terms, a, b)
+        if self.unbiased:
+            return Score(rows.ratio, Null(0.0), details)
+        _, xx, yy = rows.means
+        null = Null(math.sqrt(mean / math.sqrt(xx * yy)))
+        return Score(math.sqrt(max(rows.ratio, 0.0)), null, details)
+
     def _products(self, terms: Any, a: int, b: int) -> CenteredKernels:
-        return of_pairs(terms, a, b, self.needs()[0])
+        (need,) = self.needs()
+        return (estimated_kernels if self.sampled(terms) else of_pairs)(terms, a, b, need)
+
+    def _products_of_rows(self, terms: Any, a: int, b: int) -> RowProducts:
+        return of_rows(terms, a, b, self.needs()[0], "u" if self.unbiased else "double")
+
+    def influence(self, terms: Any, a: int, b: int) -> Floats | None:
+        """Return what each sampled row adds to the score, to first order; not to a root of 0."""
+        if not self.sampled(terms):
+            return None
+        rows = self._products_of_rows(terms, a, b)
+        if self.unbiased:
+            return rows.influence
+        return rows.influence / (2.0 * math.sqrt(rows.ratio)) if rows.ratio > 0.0 else None
 
     def _blocks(self, terms: Any, a: int, b: int) -> tuple[Block, Block]:
         (need,) = self.needs()
@@ -69,11 +98,13 @@ class DistanceCorrelation(MetricSettings):
     def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
         """Yield what the law reads of each model."""
         (need,) = self.needs()
-        if law:
+        if law and not self.sampled(terms):
             yield from product_ahead(terms, models_in(cells), need, unbiased=self.unbiased)
 
     def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
         """Return the gamma law with the moments of the null, of the square if biased."""
+        if self.sampled(terms):
+            return None
         skew = skewness_of_product(terms, a, b, self.needs()[0], unbiased=self.unbiased)
         if self.unbiased:
             return fitted(score, skew)
@@ -86,9 +117,11 @@ class DistanceCorrelation(MetricSettings):
         """Return the standard error of a ratio of means over pairs, or of its root."""
         products = self._products(terms, a, b)
         error = ratio_error(*self._blocks(terms, a, b), products, unbiased=self.unbiased)
-        if self.unbiased:
-            return error
-        return error / (2.0 * score.value) if score.value > 0.0 else None
+        if not self.unbiased:
+            if not score.value > 0.0:
+                return None
+            error /= 2.0 * score.value
+        return self.with_row_error(error, terms, a, b)
 
 
 def _t_test(r: float, n: int) -> dict[str, float]:
@@ -114,6 +147,8 @@ def distance_correlation(
     *,
     unbiased: bool = False,
     normalize: Normalize = "none",
+    rows: int | None = None,
+    seed: int = 0,
     backend: str = "auto",
     device: str = "auto",
     n_threads: int | None = None,
@@ -133,6 +168,8 @@ def distance_correlation(
         U-centre the distances and do not take the root: the bias-corrected dCor². The biased
         one grows with n_features on independent data (0.98 at n_samples=100, 500 features).
     normalize : "none", "l2", "max" or "zscore"
+    rows, seed : an estimate without bias of the three sums, from a seeded sample of so many rows,
+        each held against all samples; all pairs if None.
     backend, n_threads : how to run; no result depends on the number of threads.
     device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
 
@@ -149,8 +186,8 @@ def distance_correlation(
 
     Notes
     -----
-    O(n_samples² · n_features) time in tiles; three sums per pair of models are kept. Float64
-    up to 2,048 samples, then float32 tiles under float64 sums.
+    O(n_samples² · n_features) time in tiles, O(rows · n_samples · n_features) with `rows`; three
+    sums per pair of models are kept. Float64 up to 2,048 samples, then float32 tiles under float64 sums.
 
     References
     ----------
@@ -163,5 +200,5 @@ def distance_correlation(
     >>> round(cs.distance_correlation(X, -3 * X + 1), 6)
     1.0
     """
-    settings = DistanceCorrelation(unbiased, normalize)
+    settings = DistanceCorrelation(unbiased, normalize, rows=rows, seed=seed)
     return float(score(settings, X, Y, backend=backend, device=device, n_threads=n_threads).value)

@@ -13,6 +13,7 @@ from consilience.metrics._kernel_settings import KernelSettings
 from consilience.metrics._kernels import product_ahead, product_error, skewness_of_product
 from consilience.metrics._registry import Ahead, Null, Score, fitted, metric, models_in
 from consilience.needs import Normalize
+from consilience.terms import Floats
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,12 @@ class Hsic(KernelSettings):
         """Return the score of models a and b."""
         kernels = self.kernels(terms, a, b)
         mean, std = kernels.null_of_product(unbiased=self.unbiased)
+        if self.sampled(terms):
+            rows = self.influence(terms, a, b)
+            assert rows is not None
+            value = float(rows.mean())
+            null = Null(0.0 if self.unbiased else mean / (kernels.n - 1.0) ** 2)
+            return Score(value, null, self.found(terms, a, b))
         if self.unbiased:
             return Score(kernels.u_xy, Null(mean, std))
         scale = (kernels.n - 1.0) ** 2
@@ -36,11 +43,13 @@ class Hsic(KernelSettings):
 
     def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
         """Yield what the law reads of each model."""
-        if law:
+        if law and not self.sampled(terms):
             yield from product_ahead(terms, models_in(cells), self.need, unbiased=self.unbiased)
 
     def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
         """Return the gamma law with the moments of the null."""
+        if self.sampled(terms):
+            return None
         skew = skewness_of_product(terms, a, b, self.need, unbiased=self.unbiased)
         return fitted(score, skew)
 
@@ -55,7 +64,15 @@ class Hsic(KernelSettings):
         """Return the standard error of a mean over pairs."""
         n = terms.n_samples
         error = product_error(*self.blocks(terms, a, b), n, unbiased=self.unbiased)
-        return error if self.unbiased else error * (n / (n - 1.0)) ** 2
+        error = error if self.unbiased else error * (n / (n - 1.0)) ** 2
+        return self.with_row_error(error, terms, a, b)
+
+    def influence(self, terms: Any, a: int, b: int) -> Floats | None:
+        """Return what each sampled row says of the product."""
+        if not self.sampled(terms):
+            return None
+        rows = self.products_of_rows(terms, a, b, unbiased=self.unbiased).ab
+        return rows if self.unbiased else rows / (terms.n_samples - 1.0) ** 2
 
 
 @metric(
@@ -72,6 +89,8 @@ def hsic(
     bandwidth: float | Literal["median"] = "median",
     bandwidth_factor: float = 1.0,
     normalize: Normalize = "none",
+    rows: int | None = None,
+    seed: int = 0,
     backend: str = "auto",
     device: str = "auto",
     n_threads: int | None = None,
@@ -88,7 +107,7 @@ def hsic(
     Parameters
     ----------
     X, Y : arrays of shape (n_samples, n_features_x) and (n_samples, n_features_y)
-    kernel, bandwidth, bandwidth_factor, normalize, backend, device, n_threads
+    kernel, bandwidth, bandwidth_factor, normalize, rows, seed, backend, device, n_threads
         As in `cka`.
     unbiased : bool
 
@@ -101,7 +120,7 @@ def hsic(
     Raises
     ------
     ValueError
-        On fewer than 4 samples (2 if biased), or a constant embedding.
+        On fewer than 4 samples (2 if biased), a constant embedding, or `rows` of a linear kernel.
 
     References
     ----------
@@ -114,5 +133,7 @@ def hsic(
     >>> round(cs.hsic(X, X, unbiased=False), 6)
     177.777778
     """
-    settings = Hsic(kernel, bandwidth, bandwidth_factor, normalize, unbiased)
+    settings = Hsic(
+        kernel, bandwidth, bandwidth_factor, normalize, unbiased, rows=rows, seed=seed
+    )
     return float(score(settings, X, Y, backend=backend, device=device, n_threads=n_threads).value)

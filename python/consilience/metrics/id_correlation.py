@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
@@ -23,11 +23,11 @@ from consilience.metrics._dimension import (
 from consilience.metrics._registry import (
     Ahead,
     Dependence,
-    MetricSettings,
     Score,
     metric,
     models_in,
 )
+from consilience.metrics._rows import RowSettings
 from consilience.needs import JointNeed, View
 from consilience.terms import Floats, Indices
 
@@ -44,31 +44,37 @@ class IdCorrelation(NamedTuple):
 
 
 @dataclass(frozen=True)
-class IdCorrelationSettings(MetricSettings):
+class IdCorrelationSettings(RowSettings):
     """Settings of `id_correlation` in `compare`; permutations cost a sweep each."""
 
     dependence: ClassVar[Dependence] = "subsets"
+    relabels_rows: ClassVar[bool] = True
 
     permutations: int = 0
-    seed: int = 0
     least_samples = 4
 
     def __post_init__(self) -> None:
         check_integer(self.permutations, "permutations", 0)
-        check_integer(self.seed, "seed", 0)
+        super().__post_init__()
+
+    @property
+    def seeded(self) -> bool:
+        """Return True: the seed says which permutations too, and has always been stated."""
+        return True
 
     def needs(self) -> tuple[JointNeed]:
         """Return the terms the formula reads; a set joined to itself gives its own ratios."""
-        return (JointNeed(ZSCORE),)
+        return (JointNeed(ZSCORE, self.rows, self.seed),)
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
         value = joint_information(*(self._joint(terms, *pair) for pair in ((a, a), (b, b), (a, b))))
+        details = self.found(terms, a, b)
         if self.permutations == 0:
-            return Score(value)
+            return Score(value, details=details)
         orders = permutations(terms.n_samples, self.seed, 0, self.permutations)
         p_value = Drawn(self.draws(terms, a, b, orders)).upper(value)
-        return Score(value, details={"p_value": p_value})
+        return Score(value, details={"p_value": p_value} | details)
 
     def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
         """Yield the dimensions of all models and pairs."""
@@ -91,13 +97,18 @@ class IdCorrelationSettings(MetricSettings):
         i_x, i_y = (self._joint(terms, m, m) for m in (a, b))
         names = f"{terms.name(a)} with {terms.name(b)}"
         X, Y = terms.values(a, ZSCORE), terms.values(b, ZSCORE)
+        rows = terms.rows(self.needs()[0])
         found = []
         for first in range(0, len(orders), DRAWS_AT_A_TIME):
             sets = [X, *(Y[order, :] for order in orders[first : first + DRAWS_AT_A_TIME])]
             pairs = [(0, s) for s in range(1, len(sets))]
-            for nearest in terms.ops.joint_nearest(sets, pairs):
+            for nearest in terms.ops.joint_nearest(sets, pairs, rows=rows):
                 found.append(joint_information(i_x, i_y, _dimension(nearest, names)))
         return np.array(found)
+
+    def among(self, n_samples: int, n_all: int) -> IdCorrelationSettings:
+        """Return the settings that ask the same of fewer samples, of all their rows."""
+        return replace(self, rows=None)
 
     def influence(self, terms: Any, a: int, b: int) -> Floats:
         """Return what each sample adds through the three dimensions, to first order."""
@@ -137,6 +148,7 @@ def id_correlation(
     Y: Any,
     *,
     permutations: int = 100,
+    rows: int | None = None,
     seed: int = 0,
     backend: str = "auto",
     device: str = "auto",
@@ -154,7 +166,10 @@ def id_correlation(
         Row i of X and row i of Y come from the same sample.
     permutations : int
         Relabellings of Y for the p-value; each costs a sweep over all pairs of samples.
+    rows : int, optional
+        Neighbours, among all samples, of a seeded sample of so many rows alone.
     seed : int
+        Of the relabellings and the rows.
     backend, n_threads : how to run; no result depends on the number of threads.
     device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
 
@@ -188,7 +203,7 @@ def id_correlation(
     >>> cs.id_correlation(X, np.tanh(X), permutations=20).p_value < 0.05
     True
     """
-    settings = IdCorrelationSettings(permutations, seed)
+    settings = IdCorrelationSettings(permutations, rows=rows, seed=seed)
     terms = terms_of(
         (("X", X), ("Y", Y)),
         settings.needs(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -18,19 +18,23 @@ from consilience.inference.permutation import mantel_moments, of_pair_sums
 from consilience.metrics._kernels import cubic_ahead
 from consilience.metrics._registry import (
     Ahead,
-    MetricSettings,
     Null,
     Score,
     fitted,
     metric,
     models_in,
 )
-from consilience.needs import Normalize, PairNeed, SampleNeed, View
+from consilience.metrics._row_kernels import RowProducts, of_rows
+from consilience.metrics._rows import RowSettings
+from consilience.needs import Normalize, PairFunction, PairNeed, SampleNeed, View
+from consilience.terms import Floats
 
 
 @dataclass(frozen=True)
-class Rsa(MetricSettings):
+class Rsa(RowSettings):
     """Settings of `rsa`."""
+
+    relabels_rows: ClassVar[bool] = True
 
     correlation: Literal["pearson", "spearman"] = "pearson"
     distance: Literal["l2", "cosine"] = "l2"
@@ -40,6 +44,14 @@ class Rsa(MetricSettings):
     def __post_init__(self) -> None:
         check_choice(self.distance, "distance", ["l2", "cosine"])
         check_choice(self.correlation, "correlation", ["pearson", "spearman"])
+        super().__post_init__()
+
+    @property
+    def why_all_rows(self) -> str | None:  # type: ignore[override]
+        """Return why `rows` cannot be given."""
+        if self.correlation == "pearson":
+            return None
+        return "its ranks are of a sample of pairs already; leave `rows` out"
 
     def needs(self) -> tuple[PairNeed | SampleNeed, ...]:
         """Return the terms the formula reads."""
@@ -47,13 +59,15 @@ class Rsa(MetricSettings):
         view = View(self.normalize, unit_rows=cosine)
         if self.correlation == "spearman":
             return (SampleNeed(view),)  # ranks of |x - y| are those of 1 - cos on unit rows
-        return (PairNeed(view, "squared" if cosine else "distance"),)
+        function: PairFunction = "squared" if cosine else "distance"
+        return (PairNeed(view, function, rows=self.rows, seed=self.seed),)
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
         (need,) = self.needs()
         if isinstance(need, PairNeed):
-            return self._pearson(terms, a, b, need)
+            how = self._of_rows if self.sampled(terms) else self._pearson
+            return how(terms, a, b, need)
         ranks = [terms.distance_ranks(m, need.view) for m in (a, b)]
         for m, r in zip((a, b), ranks, strict=True):
             _require_spread(terms, m, float(r.var()))
@@ -75,16 +89,31 @@ class Rsa(MetricSettings):
         _, variance = mantel_moments(*of_pair_sums(sums), n)
         return Score(value, Null(0.0, math.sqrt(variance) / scale))
 
+    def _of_rows(self, terms: Any, a: int, b: int, need: PairNeed) -> Score:
+        rows = self._products_of_rows(terms, a, b, need)
+        rows.require_positive((terms.name(a), terms.name(b)))
+        return Score(rows.ratio, Null(0.0), self.found(terms, a, b))
+
+    def _products_of_rows(self, terms: Any, a: int, b: int, need: PairNeed) -> RowProducts:
+        return of_rows(terms, a, b, need, "grand")
+
+    def influence(self, terms: Any, a: int, b: int) -> Floats | None:
+        """Return what each sampled row adds to the correlation, to first order."""
+        (need,) = self.needs()
+        if not (isinstance(need, PairNeed) and self.sampled(terms)):
+            return None
+        return self._products_of_rows(terms, a, b, need).influence
+
     def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
         """Yield what the law reads of each model."""
         (need,) = self.needs()
-        if law and isinstance(need, PairNeed):
+        if law and isinstance(need, PairNeed) and not self.sampled(terms):
             yield from cubic_ahead(terms, models_in(cells), need, "plain_terms")
 
     def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
         """Return the gamma law with the moments of the null."""
         (need,) = self.needs()
-        if not isinstance(need, PairNeed):
+        if not isinstance(need, PairNeed) or self.sampled(terms):
             return None
         return fitted(score, skewness(*(terms.cubic(m, need, "plain_terms") for m in (a, b))))
 
@@ -94,7 +123,8 @@ class Rsa(MetricSettings):
         if not isinstance(need, PairNeed):
             return None
         x, y = (terms.block(m, need).standardized for m in (a, b))
-        return pair_std_error(influence_of_products(x, y, score.value, 1.0, 1.0), terms.n_samples)
+        h = influence_of_products(x, y, score.value, 1.0, 1.0)
+        return self.with_row_error(pair_std_error(h, terms.n_samples), terms, a, b)
 
 
 def _require_spread(terms: Any, model: int, variance: float) -> None:
@@ -118,6 +148,8 @@ def rsa(
     correlation: Literal["pearson", "spearman"] = "pearson",
     distance: Literal["l2", "cosine"] = "l2",
     normalize: Normalize = "none",
+    rows: int | None = None,
+    seed: int = 0,
     backend: str = "auto",
     device: str = "auto",
     n_threads: int | None = None,
@@ -135,6 +167,8 @@ def rsa(
     distance : "l2" or "cosine"
         Euclidean, or 1 - cos.
     normalize : "none", "l2", "max" or "zscore"
+    rows, seed : for "pearson", an estimate without bias of the three sums, from a seeded sample of
+        so many rows, each held against all samples; all pairs if None.
     backend, n_threads : how to run; no result depends on the number of threads.
     device : "auto" (where the arrays are), "cuda" (on the GPU: they are brought there) or "cpu".
 
@@ -146,11 +180,12 @@ def rsa(
     Raises
     ------
     ValueError
-        On fewer than 3 samples, or if all distances of a set are equal.
+        On fewer than 3 samples, if all distances of a set are equal, or on `rows` of "spearman".
 
     Notes
     -----
-    Pearson: O(n_samples² · n_features) time in tiles, from the sums that
+    Pearson: O(n_samples² · n_features) time in tiles, O(rows · n_samples · n_features) with
+    `rows`, from the sums that
     `distance_correlation` uses.
 
     References
@@ -164,5 +199,5 @@ def rsa(
     >>> round(cs.rsa(X, 5 * X, correlation="spearman"), 6)
     1.0
     """
-    settings = Rsa(correlation, distance, normalize)
+    settings = Rsa(correlation, distance, normalize, rows=rows, seed=seed)
     return float(score(settings, X, Y, backend=backend, device=device, n_threads=n_threads).value)

@@ -21,8 +21,9 @@ from consilience.inference.dependence import (
     dependent_std_error,
     disjoint,
 )
-from consilience.metrics._graph import SearchSettings, graph_of
+from consilience.metrics._graph import graph_of
 from consilience.metrics._registry import Score
+from consilience.metrics._rows import RowSettings
 from consilience.needs import EdgeNeed, GraphNeed, Need
 from consilience.terms import Floats, Indices
 
@@ -84,7 +85,7 @@ def std_errors(wanted: Sequence[Wanted], terms: Terms, mode: Intervals | None) -
 
 def sampled(metric: Any, terms: Terms) -> bool:
     """Return whether a metric scores only some of the rows."""
-    return isinstance(metric, SearchSettings) and metric.sampled(terms)
+    return isinstance(metric, RowSettings) and metric.sampled(terms)
 
 
 def _models(cell: Cell) -> tuple[int, int]:

@@ -21,6 +21,7 @@ from consilience.backends.striped import striping
 from consilience.metrics import PRESETS
 from consilience.metrics._graph import METHODS, SearchSettings
 from consilience.metrics._registry import Registered, Score
+from consilience.metrics._rows import RowSettings
 from consilience.needs import Method, MomentNeed, SampleNeed
 from consilience.store import StoredEmbeddings, align
 from consilience.study._errors import INTERVALS, Intervals, sampled, std_errors, wider_needs
@@ -351,13 +352,18 @@ def _searched(
 
 def _search_as(metric: Any, wanted: list[dict[str, Any]]) -> tuple[Any, str]:
     """Return the metric with the first of the searches that it allows, or why it allows none."""
-    if not isinstance(metric, SearchSettings):
-        free = all(isinstance(need, (MomentNeed, SampleNeed)) for need in metric.needs())
-        return metric, "" if free else "it reads all pairs of samples"
-    if metric.neighbors == "approx" or metric.rows is not None:
+    if all(isinstance(need, (MomentNeed, SampleNeed)) for need in metric.needs()):
+        return metric, ""
+    if not isinstance(metric, RowSettings):
+        return metric, "it reads all pairs of samples"
+    searched = isinstance(metric, SearchSettings)
+    if metric.rows is not None or (searched and metric.neighbors == "approx"):
         return metric, ""
     reasons = []
     for search in wanted:
+        if "neighbors" in search and not searched:
+            reasons.append("it reads all pairs of samples, or those of some `rows`")
+            continue
         try:
             return replace(metric, **search), ""
         except ValueError as error:

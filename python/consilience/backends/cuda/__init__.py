@@ -12,12 +12,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from consilience.backends.base import Channel, PairTable
+from consilience.backends.base import Channel, PairTable, RowTable
 from consilience.backends.cuda import (
     graph_terms,
     joint_nearest,
     knn_exact,
     mantel,
+    pair_rows,
     pair_terms,
     rank_counts,
 )
@@ -194,8 +195,19 @@ class CudaBackend:
     def pair_terms(self, channels: Sequence[Channel]) -> PairTable:
         return pair_terms.pair_terms(self.device, channels, self.max_memory)
 
-    def joint_nearest(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
-        return joint_nearest.joint_nearest(self.device, sets, pairs, self.max_memory)
+    def pair_rows(
+        self, channels: Sequence[Channel], pairs: Sequence[tuple[int, int]], rows: Indices
+    ) -> RowTable:
+        return pair_rows.pair_rows(self.device, channels, pairs, rows, self.max_memory)
+
+    def joint_nearest(
+        self,
+        sets: Sequence[Any],
+        pairs: Sequence[tuple[int, int]],
+        *,
+        rows: Indices | None = None,
+    ) -> Floats:
+        return joint_nearest.joint_nearest(self.device, sets, pairs, self.max_memory, rows=rows)
 
     def rank_counts(
         self,

@@ -48,10 +48,15 @@ class Plan:
 
 
 def joint_nearest(
-    device: Device, sets: Sequence[Any], pairs: Sequence[tuple[int, int]], max_memory: int
+    device: Device,
+    sets: Sequence[Any],
+    pairs: Sequence[tuple[int, int]],
+    max_memory: int,
+    *,
+    rows: Indices | None = None,
 ) -> Floats:
-    """Return the two nearest distances in each pair's joint space, (n_pairs, n, 2)."""
-    n = len(sets[0])
+    """Return the two nearest distances in each pair's joint space, (n_pairs, n_rows, 2)."""
+    n = len(sets[0]) if rows is None else len(rows)
     plan = plan_of(pairs)
     fixed, per_row = needed_bytes(sets, plan)
     require_memory("joint_nearest", fixed + per_row, max_memory)
@@ -62,7 +67,8 @@ def joint_nearest(
     out = np.empty((len(pairs), n, 2))
     for first in range(0, n, height):
         stop = min(n, first + height)
-        out[:, first:stop] = stripes.distances(first, stop - first)
+        some = None if rows is None else rows[first:stop]
+        out[:, first:stop] = stripes.distances(first, stop - first, some)
     return out
 
 
@@ -102,12 +108,13 @@ class _Stripes:
         self._found = device.empty((len(plan.units), SIDE * SIDE, height, 2), np.int32)
         self._out = device.empty((len(plan.pairs), height, 2), np.float64)
 
-    def distances(self, first: int, height: int) -> Floats:
-        """Return those of a stripe of rows, (n_pairs, height, 2)."""
+    def distances(self, first: int, height: int, rows: Indices | None) -> Floats:
+        """Return those of a stripe of rows, or of these, (n_pairs, height, 2)."""
         launch = self._device.launch
         n = self._sets[0].shape[0]
         for t, X in enumerate(self._sets):
-            self._write_squares(X, first, height, self._squares.at(t * height * n))
+            self._write_squares(X, first, height, rows, self._squares.at(t * height * n))
+        queries = self._queries(rows)
         n_units = len(self._plan.units)
         warps = min(WARPS, n_units)
         launch(
@@ -131,6 +138,7 @@ class _Stripes:
             self._told,
             self._pairs,
             self._found,
+            queries,
             first,
             height,
             out,
@@ -138,11 +146,29 @@ class _Stripes:
         found: Floats = self._device.to_host(out)
         return found
 
-    def _write_squares(self, X: CenteredRows, first: int, height: int, to: int) -> None:
+    def _queries(self, rows: Indices | None) -> Buffer | None:
+        if rows is None:
+            return None
+        return self._device.from_host(np.ascontiguousarray(rows, np.int64))
+
+    def _write_squares(
+        self, X: CenteredRows, first: int, height: int, rows: Indices | None, to: int
+    ) -> None:
         n, d = X.shape
-        X.multiply(self._device, X.rows.at(first * d), height, to)
+        some = None if rows is None else X.some(self._device, rows)[0]
+        source = X.rows.at(first * d) if some is None else some.pointer
+        X.multiply(self._device, source, height, to)
         tile = Buffer(to, (height, n), self._squares.dtype, self._squares.owner)
-        grid = (blocks(n), height)
         self._device.launch(
-            "complete_squares", grid, THREADS, tile, X.X, n, d, X.X.is_double, X.norms, first
+            "complete_squares",
+            (blocks(n), height),
+            THREADS,
+            tile,
+            X.X,
+            n,
+            d,
+            X.X.is_double,
+            X.norms,
+            self._queries(rows),
+            first,
         )
