@@ -15,7 +15,8 @@ RATES = {
     "knn_exact": 80e9,
     "knn_approx": 7e9,
     "rank_counts": 45e9,
-    "joint_nearest": 280e9,
+    "joint_nearest": 140e9,
+    "pair_rows": 40e9,
     "moments": 50e9,
     "pair_terms": 140e9,
 }
