@@ -22,7 +22,7 @@ from consilience.terms import Graph
 pytest.importorskip("distributed", reason="Dask is not installed")
 
 D, K = 256, 25
-SEARCHED, STRIPE = 60_000, 7_500
+SEARCHED, STRIPE = 65_536, 8_192
 RANKED = 30_000
 SUMMED = 200_000
 # Tasks that take no time, and stripes from which what every stripe pays is told.

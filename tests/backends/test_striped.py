@@ -18,7 +18,7 @@ import consilience as cs
 from consilience import store
 from consilience.backends import Channel, UnsupportedArraysError
 from consilience.backends.striped import LostWorkersError, StripedBackend
-from consilience.backends.striped._plan import batches_of_pairs, stripes_of
+from consilience.backends.striped._plan import LEAST_ROWS, batches_of_pairs, stripes_of
 from consilience.backends.striped._task import run_task
 from engine import native
 
@@ -108,9 +108,9 @@ def test_every_op_finds_what_the_inner_backend_finds(stripe_rows, threads, sets,
         executor.shutdown()
 
 
-def test_a_stripe_may_be_one_row_and_more_stripes_than_rows_are_none(rng):
+def test_a_stripe_may_be_one_row(rng):
     X = rng.standard_normal((5, 3))
-    with StripedBackend(native(), task_seconds=1e-12) as ops:
+    with StripedBackend(native(), stripe_rows=1) as ops:
         found = ops.knn_exact(X, k=2, distance="l2")
         assert ops.journal.computed == 5
     assert_array_equal(found.indices, native().knn_exact(X, k=2, distance="l2").indices)
@@ -156,13 +156,20 @@ def test_stripes_cover_the_rows_in_order_and_take_as_long_as_asked_for():
     assert max(sizes) - min(sizes) <= 1
     assert 2.0 * sizes[0] * 100_003 * 256 / 45e9 >= 5.0
     assert stripes_of("rank_counts", 1000, 1e9, **cut) == [None]
-    assert stripes_of("rank_counts", 3, 1e30, **cut) == [(0, 1), (1, 2), (2, 3)]
+    assert stripes_of("moments", 3, 1e30, **cut) == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_stripes_are_not_so_short_that_what_each_does_for_itself_counts():
+    cut = {"seconds": 1e-9, "rows": None, "symmetric": False}
+    stripes = stripes_of("knn_exact", 50_000, 1e15, **cut)
+    assert len(stripes) == 50_000 // LEAST_ROWS["knn_exact"]
+    assert stripes_of("knn_exact", LEAST_ROWS["knn_exact"], 1e15, **cut) == [None]
 
 
 def test_what_is_symmetric_is_cut_where_that_pays():
     cut = {"seconds": 1.0, "rows": None, "symmetric": True}
-    assert stripes_of("knn_exact", 1000, 4.5 * 80e9, **cut) == [None]
-    assert len(stripes_of("knn_exact", 1000, 5.5 * 80e9, **cut)) == 5
+    assert stripes_of("knn_exact", 10**6, 4.5 * 80e9, **cut) == [None]
+    assert len(stripes_of("knn_exact", 10**6, 5.5 * 80e9, **cut)) == 5
 
 
 def test_what_takes_no_time_is_no_task(sets, tmp_path, striped):

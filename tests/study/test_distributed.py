@@ -28,7 +28,7 @@ distributed = pytest.importorskip("distributed", reason="Dask is not installed")
 
 N = 701
 METRICS = ["cknna", "cka", ("information_imbalance", {"k": 4}), "distance_correlation"]
-PLAN = "consilience.backends.striped.TASK_SECONDS"
+PLAN = "consilience.backends.striped"
 # What Dask says of the deaths that these tests are about.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -61,6 +61,12 @@ def large():
     return np.random.default_rng(0).standard_normal((12_000, 64)).astype(np.float32)
 
 
+def cut_small(monkeypatch, seconds):
+    """Have plans cut work into tasks of so many seconds, however few rows these are."""
+    monkeypatch.setattr(f"{PLAN}.TASK_SECONDS", seconds)
+    monkeypatch.setattr(f"{PLAN}._plan.LEAST_ROWS", {})
+
+
 def finished(folder):
     return len(list((folder / "results").glob("*.json")))
 
@@ -83,7 +89,7 @@ def when(ready, act, seconds=60.0):
 
 
 def test_workers_find_what_this_process_finds(client, stores, tmp_path, monkeypatch):
-    monkeypatch.setattr(PLAN, 2e-5)
+    cut_small(monkeypatch, 2e-5)
     options = {"null": None, "intervals": None, "rows": 300}
     with pytest.warns(UserWarning, match="all pairs of samples"):
         plain = cs.compare(stores, METRICS, **options)
@@ -99,7 +105,7 @@ def test_workers_find_what_this_process_finds(client, stores, tmp_path, monkeypa
 
 
 def test_arrays_in_memory_are_shared_through_files(client, stores, monkeypatch):
-    monkeypatch.setattr(PLAN, 2e-5)
+    cut_small(monkeypatch, 2e-5)
     arrays = {name: np.array(one.array()) for name, one in stores.items()}
     metrics = ["cka", ("mutual_knn", {"k": 3, "normalize": "l2"})]
     found = cs.compare(arrays, metrics, client=client)
@@ -115,14 +121,14 @@ def test_nothing_large_goes_through_the_scheduler(client, stores, monkeypatch, t
 
     make = Runner._body
     monkeypatch.setattr(body, lambda *a: sent.append(make(*a)) or sent[-1])
-    monkeypatch.setattr(PLAN, 2e-5)
+    cut_small(monkeypatch, 2e-5)
     cs.compare(stores, ["mutual_knn", "cka"], client=client, null=None)
     assert len(sent) > 2
     assert max(len(json.dumps(one)) for one in sent) < 4096
 
 
 def test_a_study_runs_on_workers_and_cleans_up(client, stores, tmp_path, monkeypatch):
-    monkeypatch.setattr(PLAN, 2e-5)
+    cut_small(monkeypatch, 2e-5)
     models = [{"name": name, "store": str(one.path)} for name, one in stores.items()]
     part = {"models": models, "metrics": ["cknna"], "analyses": ["tree"]}
     plan = StudyPlan.from_mapping({"title": "t", "parts": {"p": part}})
@@ -153,7 +159,7 @@ def test_a_study_of_many_samples_keeps_what_it_found(stores, tmp_path, monkeypat
     models = [{"name": name, "store": str(one.path)} for name, one in stores.items()]
     part = {"models": models, "metrics": ["cknna"], "analyses": ["tree"]}
     plan = StudyPlan.from_mapping({"title": "t", "parts": {"p": part}})
-    monkeypatch.setattr(PLAN, 1e-3)
+    cut_small(monkeypatch, 1e-3)
     monkeypatch.setattr(run_module, "KEPT_SAMPLES", N)
 
     def interrupted(*arguments):
@@ -243,7 +249,7 @@ def test_a_worker_that_cannot_read_the_store_says_so(client, stores, monkeypatch
             part[0] = part[0].replace(str(tmp_path), "/nowhere")
         return found
 
-    monkeypatch.setattr(PLAN, 1e-5)
+    cut_small(monkeypatch, 1e-5)
     monkeypatch.setattr(SharedArrays, "description", elsewhere)
     with pytest.raises(
         FileNotFoundError,

@@ -22,6 +22,10 @@ RATES = {
 }
 # Of a task, by default: the overhead of one on Dask is below 0.1 s (docs/scaling.md).
 TASK_SECONDS = 10.0
+# Rows that a stripe has at least. What every stripe does for itself (rounding all rows to words,
+# turning them onto axes) takes as long as 400 of its rows for ranks, and as 1,000 to 4,000 for
+# neighbours, the more the better axes tell rows apart (bench/bench_scaling_out.py).
+LEAST_ROWS = {"knn_exact": 8192, "joint_nearest": 8192, "rank_counts": 2048}
 # A sweep over all rows makes each tile once, for both of its sides; stripes make it twice. Up to
 # so many stripes, all rows are one task.
 WORTH_CUTTING = 4
@@ -57,7 +61,7 @@ def stripes_of(
     if rows is not None:
         count = math.ceil(n_rows / rows)
     else:
-        count = min(n_rows, int(seconds_of(op, products) / seconds))
+        count = min(n_rows // LEAST_ROWS.get(op, 1), int(seconds_of(op, products) / seconds))
         if symmetric and count <= WORTH_CUTTING:
             count = 1
     if count <= 1:
