@@ -192,8 +192,8 @@ def _part(
     matrix = _compare(plan, by_name, _previous(old, answers), how, terms)
     for label, reason in matrix.provenance.get("skipped", {}).items():
         notes.append(f"{label} was left out: {reason}.")
-    for label, how in matrix.provenance.get("neighbors", {}).items():
-        notes.append(f"{label}: neighbours {how}.")
+    for label, searched in matrix.provenance.get("neighbors", {}).items():
+        notes.append(f"{label}: neighbours {searched}.")
     facts = tuple(model_facts(o) for o in done)
     energies, layers = energies_of(done, ids), aligned_layers(plan, folder, names)
     context = Context(plan, matrix, facts, by_name, samples, energies, layers, how.device_here)
