@@ -89,8 +89,15 @@ def test_every_op_finds_what_the_inner_backend_finds(stripe_rows, threads, sets,
         )
         assert_array_equal(ranks.columns, expected.columns)
         assert_array_equal(ranks.block, expected.block)
-        assert_array_equal(ops.joint_nearest(sets, [(0, 1)]), whole.joint_nearest(sets, [(0, 1)]))
+        joint = whole.joint_nearest(sets, pairs)
+        assert_array_equal(ops.joint_nearest(sets, pairs), joint)
+        assert_array_equal(ops.joint_nearest(sets, pairs, rows=rows), joint[:, rows])
         channels = [Channel(X), Channel(Y, "rbf", 0.1), Channel(X, "squared")]
+        for some in (rows, np.arange(N)):
+            table, expected = (one.pair_rows(channels, pairs[:2], some) for one in (ops, whole))
+            assert_allclose(table.products, expected.products, rtol=1e-12)
+            assert_allclose(table.rows, expected.rows, rtol=1e-12)
+            assert_array_equal(table.pairs, expected.pairs)
         table, expected = ops.pair_terms(channels), whole.pair_terms(channels)
         assert_array_equal(table.products, expected.products)
         assert_array_equal(table.rows, expected.rows)
@@ -173,6 +180,7 @@ def test_what_takes_no_time_is_no_task(sets, tmp_path, striped):
     ops.rank_counts(sets[1], [graph], [5])
     ops.joint_nearest(sets, [(0, 1)])
     ops.pair_terms([Channel(sets[0])])
+    ops.pair_rows([Channel(sets[0])], [(0, 0)], np.arange(3))
     (found,), (expected,) = (one.moments(sets, [(0, 1)]) for one in (ops, whole))
     assert_array_equal(found.matrix, expected.matrix)
     assert ops.journal.computed == 0

@@ -88,15 +88,13 @@ def when(ready, act, seconds=60.0):
 # ---- the same numbers --------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:all pairs of samples")
 def test_workers_find_what_this_process_finds(client, stores, tmp_path, monkeypatch):
     cut_small(monkeypatch, 2e-5)
     options = {"null": None, "intervals": None, "rows": 300}
-    with pytest.warns(UserWarning, match="all pairs of samples"):
-        plain = cs.compare(stores, METRICS, **options)
-    with pytest.warns(UserWarning, match="all pairs of samples"):
-        here = cs.compare(stores, METRICS, **options, checkpoint=tmp_path / "here")
-    with pytest.warns(UserWarning, match="all pairs of samples"):
-        there = cs.compare(stores, METRICS, **options, client=client, checkpoint=tmp_path / "there")
+    plain = cs.compare(stores, METRICS, **options)
+    here = cs.compare(stores, METRICS, **options, checkpoint=tmp_path / "here")
+    there = cs.compare(stores, METRICS, **options, client=client, checkpoint=tmp_path / "there")
     for label in plain.scores:
         assert_allclose(there[label], plain[label], rtol=1e-12)
         assert_array_equal(there[label], here[label])

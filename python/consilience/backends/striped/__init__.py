@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from consilience.backends._placement import UnsupportedArraysError, homeward, place
-from consilience.backends.base import Backend, Channel, PairTable
+from consilience.backends.base import Backend, Channel, PairTable, RowTable
 from consilience.backends.striped._journal import Journal
 from consilience.backends.striped._ops import joined_graphs, joined_ranks, split_moments
 from consilience.backends.striped._plan import (
@@ -119,11 +119,12 @@ class StripedBackend:
 
     def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
         n_rows = len(X) if rows is None else len(rows)
-        if self._is_light("knn_exact", 2.0 * n_rows * prod(X.shape)):
+        products = 2.0 * n_rows * prod(X.shape)
+        if self._is_light("knn_exact", products):
             return self.inner.knn_exact(X, k=k, distance=distance, rows=rows)
         arrays = {"sets": [X]} if rows is None else {"sets": [X], "rows": [rows]}
         settings = {"k": int(k), "distance": distance}
-        tasks = self._cut("knn_exact", n_rows, X, arrays, settings, symmetric=rows is None)
+        tasks = self._cut("knn_exact", n_rows, products, arrays, settings, symmetric=rows is None)
         parts: Iterator[Any] = self._done(tasks)
         return joined_graphs(parts, rows, len(X))
 
@@ -144,7 +145,8 @@ class StripedBackend:
         sample: Indices | None = None,
     ) -> RankTerms:
         n_rows = len(X) if rows is None else len(rows)
-        if self._is_light("rank_counts", 2.0 * n_rows * prod(X.shape)):
+        products = 2.0 * n_rows * prod(X.shape)
+        if self._is_light("rank_counts", products):
             return self.inner.rank_counts(X, sources, ks, rows=rows, sample=sample)
         arrays = {"sets": [X], "lists": [graph.indices for graph in sources]}
         arrays |= {} if rows is None else {"rows": [rows]}
@@ -152,7 +154,7 @@ class StripedBackend:
         if sample is not None:  # sums over the whole matrix of ranks come from one sweep
             tasks = [Task("rank_counts", arrays | {"sample": [sample]}, settings)]
         else:
-            tasks = self._cut("rank_counts", n_rows, X, arrays, settings, symmetric=False)
+            tasks = self._cut("rank_counts", n_rows, products, arrays, settings, symmetric=False)
         parts: list[Any] = list(self._done(tasks))
         return parts[0] if len(parts) == 1 else joined_ranks(parts)
 
@@ -192,23 +194,42 @@ class StripedBackend:
             yield from split_moments(total, own, about)
 
     def pair_terms(self, channels: Sequence[Channel]) -> PairTable:
-        products = sum(2.0 * len(channel.X) * prod(channel.X.shape) for channel in channels)
-        if self._is_light("pair_terms", products):
+        if self._is_light("pair_terms", _of_all(channels)):
             return self.inner.pair_terms(channels)
-        sets = list({id(channel.X): channel.X for channel in channels}.values())
-        place_of = {id(X): at for at, X in enumerate(sets)}
-        settings = {
-            "channels": [[place_of[id(one.X)], one.function, float(one.gamma)] for one in channels]
-        }
-        (found,) = self._done([Task("pair_terms", {"sets": sets}, settings)])
+        sets, places = _places(channels)
+        (found,) = self._done([Task("pair_terms", {"sets": sets}, {"channels": places})])
         return found  # type: ignore[return-value]
 
-    def joint_nearest(self, sets: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> Floats:
-        if self._is_light("joint_nearest", sum(2.0 * len(X) * prod(X.shape) for X in sets)):
-            return self.inner.joint_nearest(sets, pairs)
-        settings = {"pairs": [[int(a), int(b)] for a, b in pairs]}
-        (found,) = self._done([Task("joint_nearest", {"sets": list(sets)}, settings)])
-        return found.values  # type: ignore[attr-defined,no-any-return]
+    def pair_rows(
+        self, channels: Sequence[Channel], pairs: Sequence[tuple[int, int]], rows: Indices
+    ) -> RowTable:
+        products = _of_all(channels) * len(rows) / len(channels[0].X)
+        if self._is_light("pair_rows", products):
+            return self.inner.pair_rows(channels, pairs, rows)
+        sets, places = _places(channels)
+        settings = {"channels": places, "pairs": _plain(pairs)}
+        arrays = {"sets": sets, "rows": [rows]}
+        tasks = self._cut("pair_rows", len(rows), products, arrays, settings, symmetric=False)
+        parts: list[Any] = list(self._done(tasks))
+        return RowTable.joined(parts)
+
+    def joint_nearest(
+        self,
+        sets: Sequence[Any],
+        pairs: Sequence[tuple[int, int]],
+        *,
+        rows: Indices | None = None,
+    ) -> Floats:
+        n_rows = len(sets[0]) if rows is None else len(rows)
+        products = sum(2.0 * n_rows * prod(X.shape) for X in sets)
+        if self._is_light("joint_nearest", products):
+            return self.inner.joint_nearest(sets, pairs, rows=rows)
+        arrays = {"sets": list(sets)} | ({} if rows is None else {"rows": [rows]})
+        settings = {"pairs": _plain(pairs)}
+        how = {"symmetric": rows is None}
+        tasks = self._cut("joint_nearest", n_rows, products, arrays, settings, **how)
+        parts: list[Any] = list(self._done(tasks))
+        return np.concatenate([part.values for part in parts], axis=1)
 
     def _is_light(self, op: str, products: float) -> bool:
         """Return whether an op takes less than handing it over is worth."""
@@ -219,17 +240,17 @@ class StripedBackend:
         self,
         op: str,
         n_rows: int,
-        X: Any,
+        products: float,
         arrays: dict[str, list[Any]],
         settings: dict[str, Any],
         *,
         symmetric: bool,
     ) -> list[Task]:
-        """Return the tasks of an op that compares some rows of X with all."""
+        """Return the tasks of an op that compares some rows with all."""
         stripes = stripes_of(
             op,
             n_rows,
-            2.0 * n_rows * prod(X.shape),
+            products,
             seconds=self.task_seconds,
             rows=self.stripe_rows,
             symmetric=symmetric,
@@ -271,6 +292,22 @@ def striping(
     finally:
         for one in made:
             one.close(finished=finished)
+
+
+def _of_all(channels: Sequence[Channel]) -> float:
+    """Return the products of all pairs of rows of all channels."""
+    return float(sum(2 * len(channel.X) * prod(channel.X.shape) for channel in channels))
+
+
+def _places(channels: Sequence[Channel]) -> tuple[list[Any], list[list[Any]]]:
+    """Return the sets of channels, each once, and the channels as places among them."""
+    sets = list({id(channel.X): channel.X for channel in channels}.values())
+    place_of = {id(X): at for at, X in enumerate(sets)}
+    return sets, [[place_of[id(one.X)], one.function, float(one.gamma)] for one in channels]
+
+
+def _plain(pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
+    return [[int(a), int(b)] for a, b in pairs]
 
 
 def _near_mean(X: Any) -> Floats:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from consilience._mapped import read_ahead
-from consilience.backends.base import Channel, PairTable
+from consilience.backends.base import Channel, PairTable, RowTable
 from consilience.backends.striped._plan import Stripe
 from consilience.terms import Floats, Graph, Indices, Moments, RankTerms, Saved
 
@@ -82,19 +82,27 @@ def _moments(ops: Any, arrays: Arrays, settings: Settings, stripe: Stripe | None
     return Values(total)
 
 
+def _channels(arrays: Arrays, settings: Settings) -> list[Channel]:
+    return [
+        Channel(arrays["sets"][place], function, gamma)
+        for place, function, gamma in settings["channels"]
+    ]
+
+
 def _pair_terms(ops: Any, arrays: Arrays, settings: Settings, stripe: Stripe | None) -> PairTable:
-    found: PairTable = ops.pair_terms(
-        [
-            Channel(arrays["sets"][place], function, gamma)
-            for place, function, gamma in settings["channels"]
-        ]
-    )
+    found: PairTable = ops.pair_terms(_channels(arrays, settings))
+    return found
+
+
+def _pair_rows(ops: Any, arrays: Arrays, settings: Settings, stripe: Stripe | None) -> RowTable:
+    pairs = [(a, b) for a, b in settings["pairs"]]
+    found: RowTable = ops.pair_rows(_channels(arrays, settings), pairs, _rows_of(arrays, stripe))
     return found
 
 
 def _joint_nearest(ops: Any, arrays: Arrays, settings: Settings, stripe: Stripe | None) -> Values:
     pairs = [(a, b) for a, b in settings["pairs"]]
-    return Values(ops.joint_nearest(list(arrays["sets"]), pairs))
+    return Values(ops.joint_nearest(list(arrays["sets"]), pairs, rows=_rows_of(arrays, stripe)))
 
 
 OPS = {
@@ -103,6 +111,7 @@ OPS = {
     "rank_counts": Op(_rank_counts, RankTerms),
     "moments": Op(_moments, Values),
     "pair_terms": Op(_pair_terms, PairTable),
+    "pair_rows": Op(_pair_rows, RowTable),
     "joint_nearest": Op(_joint_nearest, Values),
 }
 

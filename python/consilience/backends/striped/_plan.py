@@ -9,13 +9,14 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-# Products per second of one core, about, by which seconds are estimated; a symmetric sweep that
-# makes each tile once counts the whole square (bench/bench_scaling_out.py).
+# Products per second of one core, about, by which seconds are estimated: of stripes, and of all
+# pairs for sums, though a sweep makes each tile once (bench/bench_scaling_out.py).
 RATES = {
     "knn_exact": 80e9,
     "knn_approx": 7e9,
     "rank_counts": 45e9,
-    "joint_nearest": 280e9,
+    "joint_nearest": 140e9,
+    "pair_rows": 80e9,
     "moments": 50e9,
     "pair_terms": 140e9,
 }
