@@ -233,7 +233,7 @@ def check_spread(high: Any, low: Any, n_samples: int, name: str) -> None:
     """Raise unless rows with these column ranges differ, by numbers that float64 can square."""
     spread = _largest(high / 2 - low / 2)
     if spread == 0.0:
-        if bool((high != low).any()):
+        if bool(namespace(high).any(high != low)):
             raise ValueError(f"`{name}` differs between rows by too little; rescale it")
         raise ValueError(
             f"`{name}` is constant: all {n_samples} rows are equal, so it can be compared "

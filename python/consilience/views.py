@@ -54,7 +54,7 @@ def prepare(embedding: Embedding, view: View, n_threads: int = 1) -> Any:
         X = _standardized(X, n_threads)
     else:
         X = _normalized(xp, xp.astype(X, xp.float64), view, embedding.name)
-    if bool((X[0, :] == X[-1, :]).all()) and bool((X[:1, :] == X).all()):
+    if bool(xp.all(X[0, :] == X[-1, :])) and bool(xp.all(X[:1, :] == X)):
         raise ValueError(
             f"`{embedding.name}` is constant after normalize={view.normalize!r}: all rows "
             "become equal; choose another normalisation"
