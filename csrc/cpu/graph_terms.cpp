@@ -410,7 +410,7 @@ class Relabelled {
 };
 
 // Comparisons of entries in one task: a tenth of a second or two, so that it can be interrupted.
-constexpr index_t kComparisonsPerTask = index_t{1} << 26;
+constexpr index_t kComparisonsPerTask = index_t{1} << 23;
 
 }  // namespace
 
