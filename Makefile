@@ -7,7 +7,7 @@ DEMO_BIN := .venv-demo/bin
 SOURCES := $(shell find csrc -name '*.?pp' -o -name '*.cu' -o -name '*.cuh')
 CORE := pyproject.toml CMakeLists.txt $(wildcard cmake/*) $(SOURCES) $(shell find python -name '*.py')
 
-.PHONY: demo test test-models test-families test-peers lint format tables bench bench-targets bench-quick bench-peers bench-scaling bench-memory bench-approx bench-instructions bench-data gpu gpu-rehearsal sanitize wheel clean
+.PHONY: demo test test-models test-families test-peers lint format tables bench bench-targets bench-quick bench-peers bench-scaling bench-memory bench-approx bench-instructions bench-data gpu gpu-rehearsal sanitize sanitize-all tsan leaks audit wheel clean
 
 demo: .venv-demo/installed
 	$(DEMO_BIN)/consilience demo $(if $(N),--n $(N)) -o demo
@@ -84,17 +84,49 @@ gpu-rehearsal: .venv/rehearsed
 	PATH="$(CURDIR)/$(TEST_BIN):$$PATH" $(TEST_BIN)/python scripts/gpu.py --rehearse \
 	  $(if $(ONLY),--only "$(ONLY)") $(if $(SKIP),--skip "$(SKIP)")
 
-# AddressSanitizer and UBSan over the tests of the ops and metrics, GPU kernels on the CPU included.
-sanitize: .venv/installed
+# The sanitizers' own builds, kept and only brought up to date.
+SANITIZED = $(TEST_BIN)/pip install --quiet --no-build-isolation --no-deps --upgrade \
+  --target build/$* -C build-dir=build/cmake-$* -C cmake.build-type=Release \
+  -C cmake.define.CONSILIENCE_CUDA=OFF -C cmake.define.CONSILIENCE_SANITIZE=$*
+# Python is never told to give back all it holds: leaks are looked for by `make leaks`.
+ADDRESS = LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
+  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+  PYTHONPATH=build/address $(TEST_BIN)/python -m pytest -p no:cacheprovider
+# Without randomised addresses, which ThreadSanitizer's map of memory has no room for everywhere.
+THREAD = LD_PRELOAD="$$(g++ -print-file-name=libtsan.so)" \
+  TSAN_OPTIONS="suppressions=tests/tsan.supp ignore_noninstrumented_modules=1 exitcode=66 log_path=build/races" \
+  PYTHONPATH=build/thread setarch -R $(TEST_BIN)/python -m pytest -p no:cacheprovider
+
+build/%/sanitized: .venv/installed
 	$(TEST_BIN)/pip install --quiet scikit-build-core pybind11
-	$(TEST_BIN)/pip install --quiet --no-build-isolation --no-deps --target build/sanitized --upgrade \
-	  -C cmake.define.CONSILIENCE_SANITIZE=ON -C cmake.define.CONSILIENCE_CUDA=OFF \
-	  -C cmake.define.CONSILIENCE_EMULATOR=ON \
-	  -C cmake.build-type=Debug .
-	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
-	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-	PYTHONPATH=build/sanitized $(TEST_BIN)/python -m pytest -p no:cacheprovider \
-	  tests/ops tests/metrics/test_golden.py tests/metrics/test_neighbors.py
+	$(SANITIZED) $(if $(filter address,$*),-C cmake.define.CONSILIENCE_EMULATOR=ON) .
+	touch $@
+
+# AddressSanitizer and UBSan over all that runs C++, GPU kernels on the CPU included.
+sanitize: build/address/sanitized
+	$(ADDRESS) -x tests/ops tests/metrics tests/test_bad_input.py tests/test_threads.py \
+	  tests/test_kernels.py tests/inference
+
+# Over the whole suite: an hour or more.
+sanitize-all: build/address/sanitized
+	$(ADDRESS)
+
+# ThreadSanitizer over everything from many threads, and over the kernels on threads of their own.
+# What it finds is in build/races.*, and fails the target.
+tsan: build/thread/sanitized
+	rm -f build/races.*
+	$(THREAD) tests/test_threads.py tests/ops tests/metrics -k "not array and not emulated" \
+	  || { cat build/races.* 2>/dev/null; exit 1; }
+
+# Memory that repeated calls of every op, right and wrong, do not give back.
+leaks: .venv/installed
+	$(TEST_BIN)/python scripts/leaks.py
+
+# What is installed: whether it fits together, and whether a database knows of holes in it.
+audit: .venv/linted
+	$(TEST_BIN)/pip install --quiet pip-audit
+	$(TEST_BIN)/pip check
+	$(TEST_BIN)/pip-audit --local --skip-editable
 
 wheel: .venv/linted
 	$(TEST_BIN)/python -m build --outdir dist

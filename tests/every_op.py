@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from consilience.backends import Channel
+
+
+def bits(value):
+    """Return all numbers in a result as bytes, so that equal means equal to the last bit."""
+    if dataclasses.is_dataclass(value):
+        return tuple(bits(getattr(value, field.name)) for field in dataclasses.fields(value))
+    if isinstance(value, dict):
+        return tuple((key, bits(item)) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return tuple(bits(item) for item in value)
+    if isinstance(value, (float, np.ndarray, np.generic)):
+        array = np.asarray(value)
+        return (array.dtype.str, array.shape, array.tobytes())
+    return value
 
 
 def two_sets(seed, n_samples=61):

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,14 +16,13 @@ from threadpoolctl import threadpool_info
 
 import consilience as cs
 
-
 # Python 3.12 warns of every fork beside threads, which is what is tried here.
 FORKS = "ignore::DeprecationWarning"
 
 
-def run(code, **options):
+def run(code, arguments=(), **options):
     return subprocess.run(
-        [sys.executable, "-W", "error", "-W", FORKS, "-c", textwrap.dedent(code)],
+        [sys.executable, "-W", "error", "-W", FORKS, "-c", textwrap.dedent(code), *arguments],
         capture_output=True,
         text=True,
         timeout=120,
@@ -313,3 +313,63 @@ def test_a_fork_while_a_kernel_runs_leaves_blas_as_it_was():
         print("fine")
     """)
     assert done.stdout.strip() == "fine", done.stderr
+
+
+def test_every_long_op_answers_an_interrupt():
+    done = run(
+        """
+        import os, signal, sys, threading, time
+        sys.path.insert(0, sys.argv[1])
+        import numpy as np
+        from consilience.backends import Channel
+        from consilience.terms import Graph
+        from engine import native
+
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((120_000, 48), dtype=np.float32)
+        wide = rng.standard_normal((40_000, 1000), dtype=np.float32)
+        few = X[:12_000]
+        lists = np.argsort(rng.random((12_000, 400)), axis=1) * 30  # different within a list
+        far = Graph(lists, np.ones(lists.shape))
+        turned = Graph(lists[:, ::-1].copy(), far.distances)
+        draws = np.stack([rng.permutation(12_000) for _ in range(300)])
+        ops = native(n_threads=2)
+        calls = {
+            "knn_exact": lambda: ops.knn_exact(X, k=10, distance="l2"),
+            "knn_approx": lambda: ops.knn_approx(X, k=10, distance="l2", effort=64),
+            "moments": lambda: list(ops.moments([wide] * 4, [(0, 1), (2, 3), (0, 0), (1, 1)])),
+            "pair_terms, float32": lambda: ops.pair_terms([Channel(X)]),
+            "pair_terms, float64": lambda: ops.pair_terms([Channel(X, "rbf", 99.0)]),
+            "joint_nearest": lambda: ops.joint_nearest([X, X[:, ::-1].copy()], [(0, 1)]),
+            "rank_counts": lambda: ops.rank_counts(X, [Graph(np.roll(np.arange(len(X)), 1)[:, None],
+                                                   np.ones((len(X), 1)))], [1]),
+            "list_terms": lambda: ops.list_terms(far, turned, lcs=True, edit=True),
+            "list_draws": lambda: ops.list_draws(far, turned, draws, lcs=True, edit=True),
+            "mantel_draws": lambda: ops.mantel_draws([far, turned], [None, None], [(0, 1)], draws),
+        }
+        slow = {}
+        for name, call in calls.items():
+            sent = []
+            def interrupt():
+                sent.append(time.monotonic())
+                os.kill(os.getpid(), signal.SIGINT)
+            timer = threading.Timer(0.7, interrupt)
+            timer.start()
+            try:
+                call()
+                slow[name] = "was over before"
+            except KeyboardInterrupt:
+                took = time.monotonic() - sent[0]
+                if took > LIMIT:
+                    slow[name] = took
+            try:
+                timer.join()
+            except KeyboardInterrupt:
+                pass
+            assert ops.knn_exact(few[:50], k=2, distance="l2").k == 2
+        print(slow or "fine")
+        """.replace("LIMIT", "4.0"),  # a loaded machine delays all of it
+        arguments=[str(Path(__file__).parent)],
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert done.stdout.strip() == "fine", done.stdout + done.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections import Counter
 
@@ -18,25 +17,11 @@ from consilience.backends._blas import one_blas_thread
 from consilience.needs import GraphNeed, View
 from consilience.terms import Graph
 from engine import native
-from every_op import ops_on, two_sets
+from every_op import bits, ops_on, two_sets
 from functions import EVERY, SINGLES
 
 N_THREADS = 8
 ROUNDS = 2
-
-
-def bits(value):
-    """Return all numbers in a result as bytes, so that equal means equal to the last bit."""
-    if dataclasses.is_dataclass(value):
-        return tuple(bits(getattr(value, field.name)) for field in dataclasses.fields(value))
-    if isinstance(value, dict):
-        return tuple((key, bits(item)) for key, item in value.items())
-    if isinstance(value, (list, tuple)):
-        return tuple(bits(item) for item in value)
-    if isinstance(value, (float, np.ndarray, np.generic)):
-        array = np.asarray(value)
-        return (array.dtype.str, array.shape, array.tobytes())
-    return value
 
 
 def at_once(work):

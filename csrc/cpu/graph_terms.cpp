@@ -353,10 +353,21 @@ class Relabelled {
   Relabelled(const NeighborLists& x, const NeighborLists& y)
       : x_(x), y_(y), place_(x.n_rows), back_(x.n_rows), list_(y.k) {}
 
-  void sum(const index_t* q, const ListDraws& out, index_t draw) {
-    for (index_t i = 0; i < x_.n_rows; ++i) back_[q[i]] = i;
+  struct Sums {
     double jaccard = 0.0, cycle = 0.0, lcs = 0.0, edit = 0.0;
-    for (index_t i = 0; i < x_.n_rows; ++i) {
+  };
+
+  void relabel(const index_t* q) {
+    if (q == q_) return;
+    q_ = q;
+    for (index_t i = 0; i < x_.n_rows; ++i) back_[q[i]] = i;
+  }
+
+  // Over rows [first, stop).
+  Sums sum(index_t first, index_t stop, const ListDraws& out) {
+    const index_t* q = q_;
+    double jaccard = 0.0, cycle = 0.0, lcs = 0.0, edit = 0.0;
+    for (index_t i = first; i < stop; ++i) {
       const index_t* renamed = y_.row(q[i]);
       place_.set(x_.row(i), x_.k);
       index_t shared = 0;
@@ -380,10 +391,7 @@ class Relabelled {
       }
       if (out.cycle) cycle += returns(i) ? 1.0 : 0.0;
     }
-    if (out.jaccard) out.jaccard[draw] = jaccard;
-    if (out.cycle) out.cycle[draw] = cycle;
-    if (out.lcs) out.lcs[draw] = lcs;
-    if (out.edit) out.edit[draw] = edit;
+    return {jaccard, cycle, lcs, edit};
   }
 
  private:
@@ -398,7 +406,11 @@ class Relabelled {
   const NeighborLists &x_, &y_;
   Places place_;
   std::vector<index_t> back_, list_, scratch_;
+  const index_t* q_ = nullptr;
 };
+
+// Comparisons of entries in one task: a tenth of a second or two, so that it can be interrupted.
+constexpr index_t kComparisonsPerTask = index_t{1} << 23;
 
 }  // namespace
 
@@ -406,9 +418,27 @@ void list_draws(const NeighborLists& graph_x, const NeighborLists& graph_y,
                 const index_t* permutations, index_t n_draws, const Run& run,
                 const ListDraws& out) {
   std::vector<Relabelled> workers(run.n_threads, Relabelled(graph_x, graph_y));
-  parallel_for(n_draws, run, [&](index_t draw, int worker) {
-    workers[worker].sum(permutations + draw * graph_x.n_rows, out, draw);
+  const index_t n = graph_x.n_rows;
+  const index_t block = std::clamp<index_t>(kComparisonsPerTask / (graph_x.k * graph_y.k), 1, n);
+  const index_t n_blocks = (n + block - 1) / block;
+  std::vector<Relabelled::Sums> sums(n_draws * n_blocks);
+  parallel_for(n_draws * n_blocks, run, [&](index_t task, int worker) {
+    const index_t draw = task / n_blocks, first = task % n_blocks * block;
+    workers[worker].relabel(permutations + draw * n);
+    sums[task] = workers[worker].sum(first, std::min(n, first + block), out);
   });
+  for (index_t draw = 0; draw < n_draws; ++draw) {
+    Relabelled::Sums all;
+    for (index_t b = 0; b < n_blocks; ++b) {
+      const Relabelled::Sums& part = sums[draw * n_blocks + b];
+      all.jaccard += part.jaccard, all.cycle += part.cycle;
+      all.lcs += part.lcs, all.edit += part.edit;
+    }
+    if (out.jaccard) out.jaccard[draw] = all.jaccard;
+    if (out.cycle) out.cycle[draw] = all.cycle;
+    if (out.lcs) out.lcs[draw] = all.lcs;
+    if (out.edit) out.edit[draw] = all.edit;
+  }
 }
 
 }  // namespace consilience

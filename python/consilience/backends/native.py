@@ -548,10 +548,12 @@ class NativeBackend:
 
     def _check_memory(self, op: str, needed: int) -> None:
         if needed > self.max_memory:
+            enough = -(-needed >> 20)  # rounded up, so that what is said will do
             raise MemoryError(
-                f"{op} needs {needed / 2**20:.0f} MiB at least, and may use "
-                f"{self.max_memory / 2**20:.0f} MiB; raise `max_memory` or compare fewer models "
-                "at a time"
+                f"{op} needs {enough} MiB at least, and may use "
+                f"{self.max_memory / 2**20:.0f} MiB; "
+                f"raise `max_memory` to {enough << 20} bytes, or lower the number of models "
+                "compared at a time or `n_threads`"
             )
 
 
