@@ -55,6 +55,32 @@ def sentence(result):
 # ---- score -------------------------------------------------------------------------------
 
 
+def test_score_reads_files_of_different_formats(run, files, tmp_path, arrays):
+    h5py, parquet = pytest.importorskip("h5py"), pytest.importorskip("pyarrow.parquet")
+    pa = pytest.importorskip("pyarrow")
+    parquet.write_table(pa.table({"emb": list(arrays["a"])}), tmp_path / "a.parquet")
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["layers/last"], file["layers/first"] = arrays["b"], arrays["c"]
+    plain = json.loads(run("score", *files[:2], "--json").output)
+    asked = (tmp_path / "a.parquet", f"{tmp_path / 'b.h5'}::layers/last")
+    result = run("score", *asked, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.output)["scores"] == plain["scores"]
+    assert "name the one you mean: b.h5::NAME" in sentence(run("score", asked[0], asked[1][:-13]))
+
+
+def test_score_does_not_pair_rows_of_different_ids(run, tmp_path):
+    pytest.importorskip("pyarrow")
+    for name, order in (("a", "xyzw"), ("b", "xzyw")):
+        lines = [f"{sample},{i}.5,{i * i}.25" for i, sample in enumerate(order)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["id,p,q", *lines]))
+    said = sentence(run("score", tmp_path / "a.csv", tmp_path / "b.csv", "--metrics", "cka"))
+    assert "different ids from row 1 on ('y' and 'z')" in said
+    assert "consilience store convert" in said
+    result = run("score", tmp_path / "a.csv", tmp_path / "a.csv", "--metrics", "cka")
+    assert result.exit_code == 0, result.output
+
+
 def test_score_prints_a_table(run, files, arrays):
     result = run("score", *files[:2], "--metrics", "cknna,cka,dcor", "--k", 5)
     assert result.exit_code == 0, result.output

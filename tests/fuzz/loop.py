@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import FunctionType
 
 from malformed.mutations import mutations
 
@@ -60,7 +61,13 @@ def run_atheris(name: str, target: Target, seeds: list[bytes], seconds: float) -
         (corpus / f"seed-{number}").write_bytes(seed)
     options = (f"-max_total_time={int(seconds)}", "-max_len=65536", f"-timeout={SECONDS_FOR_ONE}")
     options += ("-rss_limit_mb=2048", f"-artifact_prefix={FOUND}/{name}-", "-verbosity=0")
-    atheris.Setup([sys.argv[0], *options, str(corpus)], atheris.instrument_func(target))
+    atheris.Setup([sys.argv[0], *options, str(corpus)], target)
+    ours = ("consilience.store", "consilience.study", "consilience._files", "zipfile")
+    for called, module in list(sys.modules.items()):
+        if called.startswith(ours):
+            for thing in vars(module).values():
+                if isinstance(thing, FunctionType) and thing.__module__ == called:
+                    atheris.instrument_func(thing)
     atheris.Fuzz()
 
 
