@@ -7,7 +7,7 @@ DEMO_BIN := .venv-demo/bin
 SOURCES := $(shell find csrc -name '*.?pp' -o -name '*.cu' -o -name '*.cuh')
 CORE := pyproject.toml CMakeLists.txt $(wildcard cmake/*) $(SOURCES) $(shell find python -name '*.py')
 
-.PHONY: demo test test-models test-families test-peers lint format tables bench bench-targets bench-quick bench-peers bench-scaling bench-memory bench-approx bench-instructions bench-data gpu gpu-rehearsal sanitize sanitize-all tsan leaks audit wheel clean
+.PHONY: demo test test-models test-families test-peers faults fuzz fuzz-quick lint format tables bench bench-targets bench-quick bench-peers bench-scaling bench-memory bench-approx bench-dask bench-million bench-instructions bench-data gpu gpu-rehearsal sanitize sanitize-all tsan leaks audit wheel clean
 
 demo: .venv-demo/installed
 	$(DEMO_BIN)/consilience demo $(if $(N),--n $(N)) -o demo
@@ -28,6 +28,10 @@ test-families:
 test-peers: .venv-peers/installed
 	CONSILIENCE_DADAPY_PYTHON=$(CURDIR)/.venv-dadapy/bin/python \
 	.venv-peers/bin/python -m pytest tests/peers
+
+# Killed at N random instants and at every sync and rename; full disks, reports, interrupts.
+faults: .venv/installed
+	CONSILIENCE_FAULTS=$(or $(N),200) $(TEST_BIN)/python -m pytest tests/faults
 
 lint: .venv/linted
 	$(TEST_BIN)/ruff check python tests bench scripts
@@ -56,7 +60,7 @@ bench-targets: .venv/benched
 bench-quick: .venv/benched
 	$(TEST_BIN)/python bench/run.py --quick
 
-bench-scaling bench-memory bench-approx: bench-%: .venv/benched
+bench-scaling bench-memory bench-approx bench-dask bench-million: bench-%: .venv/benched
 	$(TEST_BIN)/python bench/run.py $*
 
 # Other programs beside ours, DADApy from an environment of its own.
