@@ -18,7 +18,7 @@ test: .venv/installed
 # The real models on a handful of molecules, in the environment of the demo.
 test-models: .venv-demo/installed
 	$(DEMO_BIN)/pip install --quiet pytest hypothesis sentencepiece
-	$(DEMO_BIN)/python -m pytest tests/models tests/datasets tests/cli tests/store tests/study/analyses/test_maps.py
+	$(DEMO_BIN)/python -m pytest tests/models tests/datasets tests/cli tests/study/analyses/test_maps.py
 
 # The paper's own families on small random networks of theirs, each in an environment it can live in.
 test-families:
