@@ -67,6 +67,8 @@ def main(kind: str, folder: Path) -> None:
     for name, path in cases:
         if not warmed:  # libraries are imported before anything is measured
             tried(path)
+            gc.collect()
+            gc.freeze()  # so that to collect after each file costs little
             warmed = True
         (folder / "at").write_text(name)
         before, start = _now(), time.process_time()

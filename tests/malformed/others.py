@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import pickle
 import shutil
@@ -282,7 +283,7 @@ def zarr_cases(folder: Path) -> Iterator[tuple[str, Path]]:
     def text(content: bytes):
         return lambda place: (place / "zarr.json").write_bytes(content)
 
-    for name, body in json_lies(metadata, seed=60):
+    for name, body in itertools.islice(json_lies(metadata, seed=60), 0, None, 4):
         yield changed(name, text(json.dumps(body).encode("utf8", "replace")))
     for codec in ("numcodecs.pickle", "numcodecs.zlib", "vlen-utf8", "os.system", 7, None):
         body = metadata | {"codecs": [{"name": codec, "configuration": {}}]}

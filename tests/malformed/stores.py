@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -42,7 +43,7 @@ def store_cases(folder: Path) -> Iterator[tuple[str, Path]]:
     def text(content: bytes) -> Callable[[Path], Any]:
         return lambda place: (place / MANIFEST).write_bytes(content)
 
-    for name, lie in json_lies(body, seed=80):
+    for name, lie in itertools.islice(json_lies(body, seed=80), 0, None, 2):
         yield changed(name, text(json.dumps(lie).encode("utf8", "replace")))
     for content in (b"", b"[]", b"{}", nested(200_000), b"\xff\xfe", b"[" + b"[]," * 10**6 + b"1]"):
         yield changed(f"manifest {content[:6]!r}", text(content))
