@@ -40,6 +40,7 @@ lint: .venv/linted
 	$(TEST_BIN)/mypy
 	$(TEST_BIN)/python scripts/metric_tables.py --check
 	$(TEST_BIN)/python scripts/performance_page.py --check
+	$(TEST_BIN)/python scripts/scaling_model.py --check
 
 format: .venv/linted
 	$(TEST_BIN)/ruff check --fix --quiet python tests bench scripts
@@ -49,6 +50,7 @@ format: .venv/linted
 tables: .venv/installed
 	$(TEST_BIN)/python scripts/metric_tables.py
 	$(TEST_BIN)/python scripts/performance_page.py
+	$(TEST_BIN)/python scripts/scaling_model.py
 
 bench: .venv/benched
 	$(TEST_BIN)/python bench/run.py
