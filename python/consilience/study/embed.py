@@ -19,6 +19,7 @@ from consilience.datasets import Samples, find_dataset, load_samples
 from consilience.datasets._archives import ARCHIVES
 from consilience.models import Model, embed, embed_layers, find_model, versions
 from consilience.store import StoredEmbeddings, Writer
+from consilience.store.manifest import MANIFEST
 
 Rows = tuple[tuple[str, ...], NDArray[Any], dict[str, NDArray[Any]]]
 
@@ -176,6 +177,8 @@ def find_cached(
     try:
         found = store.open(path)
     except (FileNotFoundError, ValueError):
+        return None
+    if not (Path(path) / MANIFEST).is_file():  # whole, but for the last rename: embedding does it
         return None
     question = question_of(model, data, n=n, seed=seed, layer=layer, pooling=pooling)
     return found if found.complete and found.manifest.question == question else None
