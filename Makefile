@@ -7,7 +7,7 @@ DEMO_BIN := .venv-demo/bin
 SOURCES := $(shell find csrc -name '*.?pp' -o -name '*.cu' -o -name '*.cuh')
 CORE := pyproject.toml CMakeLists.txt $(wildcard cmake/*) $(SOURCES) $(shell find python -name '*.py')
 
-.PHONY: demo test test-models test-families test-peers faults fuzz fuzz-quick lint format tables bench bench-targets bench-quick bench-peers bench-scaling bench-memory bench-approx bench-dask bench-million bench-instructions bench-data gpu gpu-rehearsal sanitize sanitize-all tsan leaks audit wheel clean
+.PHONY: demo test test-models test-families test-peers faults fuzz lint format tables bench bench-targets bench-quick bench-peers bench-scaling bench-memory bench-approx bench-dask bench-million bench-instructions bench-data gpu gpu-rehearsal sanitize sanitize-all tsan leaks audit wheel clean
 
 demo: .venv-demo/installed
 	$(DEMO_BIN)/consilience demo $(if $(N),--n $(N)) -o demo
@@ -32,6 +32,13 @@ test-peers: .venv-peers/installed
 # Killed at N random instants and at every sync and rename; full disks, reports, interrupts.
 faults: .venv/installed
 	CONSILIENCE_FAULTS=$(or $(N),200) $(TEST_BIN)/python -m pytest tests/faults
+
+# Readers, plans and bindings on mutated input, a third of S seconds each.
+S ?= 60
+fuzz: .venv/installed
+	$(TEST_BIN)/python -W ignore tests/fuzz/fuzz_readers.py --seconds $$(($(S)/3))
+	$(TEST_BIN)/python -W ignore tests/fuzz/fuzz_plans.py --seconds $$(($(S)/3))
+	$(TEST_BIN)/python tests/fuzz/fuzz_bindings.py --seconds $$(($(S)/3))
 
 lint: .venv/linted
 	$(TEST_BIN)/ruff check python tests bench scripts

@@ -11,8 +11,8 @@ import pytest
 import safetensors.numpy
 
 from consilience import store
+from consilience._mapped import describe, is_mapped, reopen
 from consilience.store import gather
-from consilience.store.mapped import describe, is_mapped, reopen
 
 
 @pytest.fixture

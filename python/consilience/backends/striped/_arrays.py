@@ -43,7 +43,7 @@ class SharedArrays:
 
         What is in memory, or in a file without a name, is written to a file first.
         """
-        from consilience.store import mapped
+        from consilience import _mapped as mapped
 
         if (found := mapped.describe(array)) is not None:
             return {"mapped": found, "stamps": [_stamp(path) for path, _, _ in found["parts"]]}
