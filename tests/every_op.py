@@ -49,6 +49,7 @@ def ops_on(X, Y, backend):
         "knn_approx": lambda: backend.knn_approx(Y, k=4, distance="l2"),
         "moments": lambda: list(backend.moments([X, Y], [(0, 0), (0, 1)])),
         "pair_terms": lambda: backend.pair_terms(channels),
+        "pair_rows": lambda: backend.pair_rows(channels, [(0, 0), (0, 2), (1, 2)], rows),
         "joint_nearest": lambda: backend.joint_nearest([X, Y], [(0, 1)]),
         "rank_counts": lambda: backend.rank_counts(X, [x, y], [2, 6], sample=rows),
         "edge_values": lambda: backend.edge_values(Y, x, centered=False),

@@ -176,9 +176,9 @@ def test_blas_has_its_threads_back_when_the_last_is_out():
     def work(t):
         for _ in range(50):
             with one_blas_thread:
-                # What the kernels call; another library may have come since.
+                # SciPy's and NumPy's; another library may have come since.
                 ours = [p["num_threads"] for p in threadpool_info() if "scipy" in p["filepath"]]
-                assert ours == [1]
+                assert set(ours) == {1}
 
     at_once(work)
     assert [pool["num_threads"] for pool in threadpool_info()] == before

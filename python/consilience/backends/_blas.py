@@ -29,6 +29,7 @@ class _OneBlasThread:
                     from threadpoolctl import ThreadpoolController
 
                     self._controller = ThreadpoolController()
+                _take_control()
                 self._limiter = self._controller.limit(limits=1, user_api="blas")
             self._inside += 1
 
@@ -36,14 +37,30 @@ class _OneBlasThread:
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
-                self._limiter.restore_original_limits()
+                self._restore()
+
+    def _restore(self) -> None:
+        _take_control()
+        self._limiter.restore_original_limits()
+        _take_control()
 
     def _forked(self) -> None:
         # The threads that were inside, or held the lock, stayed with the parent.
         self._lock = threading.Lock()
         if self._inside:
             self._inside = 0
-            self._limiter.restore_original_limits()
+            self._restore()
+
+
+def _take_control() -> None:
+    """Let this thread set OpenBLAS's limit: from 3.8 on, threadpoolctl listens to one at a time.
+
+    Who is last out need not be who came first.
+    """
+    from threadpoolctl import OpenBLASController
+
+    if hasattr(OpenBLASController, "clear_controlling_thread"):
+        OpenBLASController.clear_controlling_thread(force=True)
 
 
 one_blas_thread = _OneBlasThread()
