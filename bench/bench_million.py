@@ -7,6 +7,7 @@ memory already. Stores are made once, under bench/data (4 GB).
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -34,6 +35,26 @@ LINEAR = [
     "linear_regression_r2",
 ]
 N_THREADS = min(2, cores())
+LIMIT, SLACK_MIB = "1GiB", 300
+# Each in a process of its own, on files of a gigabyte each that may take a gigabyte of memory.
+PROBE = r"""
+import json, pathlib, sys
+import consilience as cs
+from consilience import store
+
+sets = {name: store.open(f"{sys.argv[2]}/{name}").array() for name in ("near", "middle")}
+found = cs.compare(sets, eval(sys.argv[1]), rows=1024, null=None, intervals=None,
+                   max_memory="1GiB", n_threads=int(sys.argv[3]))
+lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+peak = int(next(line.split()[1] for line in lines if line.startswith("VmHWM:"))) // 1024
+print("RESULT " + json.dumps([peak, float(found[found.metrics[0]][0, 1])]))
+"""
+CALLS = {
+    "moments": '["cka", "cca", "procrustes"]',
+    "neighbours of 1,024 rows": '[("mutual_knn", {"k": 10})]',
+    "ranks of 1,024 rows": '[("information_imbalance", {"k": 10})]',
+    "pair sums of 1,024 rows": '[("distance_correlation", {"unbiased": True})]',
+}
 
 
 @pytest.fixture
@@ -65,6 +86,8 @@ def expected_cka(X, Y):
 
 def test_study(folder, arrays, timed, sized, quick, tmp_path):
     plan = (EXAMPLES / "million.yaml").read_text().replace("stores/million", str(folder))
+    if quick:  # the scores alone
+        plan = plan.replace("    rows:", "    analyses: [tree]\n    rows:")
     (tmp_path / "plan.yaml").write_text(plan)
     command = [sys.executable, "-m", "consilience", "study", "run", str(tmp_path / "plan.yaml")]
     facts: dict[str, float] = {}
@@ -126,3 +149,30 @@ def test_moments(arrays, timed, sized):
     )
     expected = expected_cka(sets[0], sets[1])
     assert matrix["cka"][0, 1] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells the peak")
+@pytest.mark.parametrize("work", CALLS)
+def test_memory(work, folder, timed, sized):
+    facts: dict[str, float] = {}
+
+    def probe():
+        command = [sys.executable, "-c", PROBE, CALLS[work], str(folder), str(N_THREADS)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.partition("RESULT ")[2])
+
+    peak, score = timed(
+        "ours",
+        f"peak memory n={sized(N)} d={WIDTH}, max_memory={LIMIT}",
+        probe,
+        n_threads=N_THREADS,
+        rounds=1,
+        warmup=False,
+        program=work,
+        limit_mib=1024 + SLACK_MIB,
+        later=facts,
+    )
+    facts["peak_mib"] = peak
+    assert 0.0 < score < 1.0
+    assert peak < 1024 + SLACK_MIB

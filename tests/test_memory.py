@@ -13,7 +13,7 @@ import consilience as cs
 import reference
 from consilience import _validate
 from consilience._mapped import is_mapped
-from consilience._memory import as_bytes
+from consilience._memory import DEFAULT_MEMORY, as_bytes, resident_share
 from consilience._validate import as_embedding
 from consilience.needs import View
 from consilience.views import prepare
@@ -39,6 +39,12 @@ def test_what_is_no_size_is_refused(written: int | str) -> None:
 def test_a_size_of_another_type_is_refused(written: object) -> None:
     with pytest.raises(TypeError, match="`max_memory`"):
         as_bytes(written)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("allowed", [1, 1000, 100 << 20, 4 << 30, None])
+def test_pages_of_files_leave_room_for_the_work(allowed: int | None) -> None:
+    share = resident_share(allowed)
+    assert 0 <= share <= (allowed or DEFAULT_MEMORY) / 2
 
 
 def mapped_copy(folder: Path, X: np.ndarray) -> np.ndarray:

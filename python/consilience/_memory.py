@@ -45,8 +45,9 @@ def as_bytes(size: int | str | None, name: str = "max_memory") -> int | None:
 
 
 def resident_share(max_memory: int | None) -> int:
-    """Return how much of the memory allowed goes to pages of mapped arrays."""
-    return max(LEAST_RESIDENT, int((max_memory or DEFAULT_MEMORY) * RESIDENT_SHARE))
+    """Return how much of the memory allowed goes to pages of mapped arrays, at most half."""
+    allowed = max_memory or DEFAULT_MEMORY
+    return max(min(LEAST_RESIDENT, allowed // 2), int(allowed * RESIDENT_SHARE))
 
 
 @contextmanager
