@@ -37,8 +37,16 @@ void bind_pair_rows(py::module_& m) {
       },
       "sets"_a.noconvert(), py::kw_only(), "functions"_a, "gammas"_a, "pairs"_a,
       "rows"_a.noconvert(), "references"_a.noconvert(), "double_tiles"_a, "n_threads"_a);
-  m.def("pair_rows_bytes", &pair_rows_bytes, "n_rows"_a, "n_references"_a, "total_features"_a,
-        "n_sets"_a, "n_channels"_a, "n_pairs"_a, "double_tiles"_a, "n_threads"_a);
+  m.def(
+      "pair_rows_bytes",
+      [](index_t n_rows, index_t n_references, index_t total_features, index_t n_sets,
+         index_t n_channels, index_t n_pairs, bool double_tiles, int n_threads) {
+        require(total_features >= 1, "`total_features` must be at least 1");
+        return pair_rows_bytes(n_rows, n_references, total_features, n_sets, n_channels, n_pairs,
+                               double_tiles, n_threads);
+      },
+      "n_rows"_a, "n_references"_a, "total_features"_a, "n_sets"_a, "n_channels"_a, "n_pairs"_a,
+      "double_tiles"_a, "n_threads"_a);
 }
 
 }  // namespace consilience

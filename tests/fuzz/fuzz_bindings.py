@@ -83,6 +83,7 @@ def _fitting(name: str, kind: str, size: dict[str, int], rng: np.random.Generato
         "sources": lambda: [rng.integers(0, n, (n, k)) for _ in range(2)],
         "ks": lambda: list(range(1, k + 1)),
         "rows": lambda: np.unique(rng.integers(0, n, n)),
+        "references": lambda: np.unique(rng.integers(0, n, n)),
         "sample": lambda: np.unique(rng.integers(0, n, n)),
         "group": lambda: rng.integers(0, 2, n),
         "i": lambda: rng.integers(0, n, n),

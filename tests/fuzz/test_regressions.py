@@ -49,6 +49,11 @@ def test_room_for_no_samples_or_cells_is_refused(sizes):
         _core.knn_approx_bytes(*sizes, n_threads=1)
 
 
+def test_room_for_no_features_is_refused():
+    with pytest.raises(ValueError, match="at least 1"):
+        _core.pair_rows_bytes(5, 3, 0, 1, 1, 1, True, n_threads=1)
+
+
 def test_a_mutation_changes_something():
     content = np.arange(200, dtype=np.uint8).tobytes()
     changed = [c for _, c in mutations(content, 0, 200)]
