@@ -308,11 +308,18 @@ def test_a_folder_of_ones_own_is_removed(sets, tmp_path):
     assert not (tmp_path / "kept").exists()
 
 
-# A run in another process that is ended when it has a few results; 120 tasks of milliseconds.
+# A run in another process that is ended when it has a few results, long before all 120.
 LONG = """
+    import time
     import numpy as np
     from consilience.backends import select
+    from consilience.backends.native import NativeBackend
     from consilience.backends.striped import StripedBackend
+    search = NativeBackend.knn_exact
+    def slow(*args, **options):
+        time.sleep(0.05)
+        return search(*args, **options)
+    NativeBackend.knn_exact = slow
     X = np.random.default_rng(0).standard_normal((6000, 64)).astype(np.float32)
     with StripedBackend(select("native", [X]), None, {folder!r}, stripe_rows=50) as ops:
         ops.knn_exact(X, k=5, distance="l2")
