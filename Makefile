@@ -159,7 +159,7 @@ clean:
 	touch $@
 
 .venv/linted: .venv/installed
-	$(TEST_BIN)/pip install --quiet '.[dev]'
+	$(TEST_BIN)/pip install --quiet $$($(TEST_BIN)/python scripts/extra.py dev)
 	touch $@
 
 .venv/rehearsed: .venv/installed
@@ -167,7 +167,7 @@ clean:
 	touch $@
 
 .venv/benched: .venv/installed
-	$(TEST_BIN)/pip install --quiet '.[bench]'
+	$(TEST_BIN)/pip install --quiet $$($(TEST_BIN)/python scripts/extra.py bench)
 	touch $@
 
 .venv-peers/installed: $(CORE)
