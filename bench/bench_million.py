@@ -111,6 +111,7 @@ def test_study(folder, arrays, timed, sized, quick, tmp_path):
         warmup=False,
         n=sized(N),
         max_memory=MEMORY,
+        aims={"median_s": 1800, "peak_mib": 6144},
         later=facts,
     )
     assert (Path(study.folder) / "report.html").stat().st_size > 100_000
@@ -146,6 +147,7 @@ def test_moments(arrays, timed, sized):
         rounds=2,
         beside=floor,
         n=n,
+        aims={"per_floor": round(1 / 0.7, 2)},
     )
     expected = expected_cka(sets[0], sets[1])
     assert matrix["cka"][0, 1] == pytest.approx(expected, rel=1e-9)
@@ -171,6 +173,7 @@ def test_memory(work, folder, timed, sized):
         warmup=False,
         program=work,
         limit_mib=1024 + SLACK_MIB,
+        aims={"peak_mib": 1024 + SLACK_MIB},
         later=facts,
     )
     facts["peak_mib"] = peak

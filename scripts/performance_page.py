@@ -172,6 +172,20 @@ def memory(results: Results) -> str:
     return table(head, rows) if rows else NOT_YET
 
 
+def million(results: Results) -> str:
+    """Return what a million samples take, and whether that is what was aimed at."""
+    rows = []
+    for b in benches(results, "million"):
+        name = b["group"].rpartition(", ")[0]
+        floors = "–" if "per_floor" not in b else f"{b['per_floor']:.2f}"
+        peak = f"{b['peak_mib']:,} MiB" if "peak_mib" in b else "–"
+        aims = [f"{verdict(b[key], limit)} {key}" for key, limit in b["aims"].items()]
+        label = f"{name}: {b['name']}" if "limit_mib" in b else name
+        rows.append((label, seconds(b), floors, peak, "; ".join(aims)))
+    head = ("work", "seconds", "floors", "peak memory", "target")
+    return table(head, rows) if rows else NOT_YET
+
+
 def instructions(results: Results) -> str:
     """Return the instruction counts of the kernels."""
     found = results.get("instructions")
@@ -306,6 +320,7 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "scaling": scaling,
     "roofline": roofline,
     "memory": memory,
+    "million": million,
     "instructions": instructions,
 }
 DRAWN: dict[str, Callable[[Results], str]] = {
