@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -63,8 +64,25 @@ RESUMED = ("embed", "study", "demo")
 INTERRUPTED = 130  # as a shell tells of an end by Ctrl-C
 
 
+def _interrupted(*, resumed: bool) -> str:
+    """Return what to say of an end by Ctrl-C."""
+    kept = "; what is finished is kept, and the same command goes on from there"
+    return f"Interrupted{kept if resumed else ''}."
+
+
 class _Sentences(click.Group):
     """Turns what the library says about bad input into one sentence and an exit code."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().main(*args, **options)
+        except SystemExit as end:
+            if not isinstance(end.__context__, click.Abort):
+                raise
+            # Ctrl-C before or after the command itself, of which click has said "Aborted!"
+            words = (args[0] if args else options.get("args")) or sys.argv[1:]
+            click.echo(_interrupted(resumed=any(word in RESUMED for word in words)), err=True)
+            raise SystemExit(INTERRUPTED) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         from consilience.models import ModelError
@@ -74,8 +92,7 @@ class _Sentences(click.Group):
         except BrokenPipeError:  # the reader of our output went away; click ends quietly
             raise
         except KeyboardInterrupt:
-            kept = "; what is finished is kept, and the same command goes on from there"
-            click.echo(f"Interrupted{kept if ctx.invoked_subcommand in RESUMED else ''}.", err=True)
+            click.echo(_interrupted(resumed=ctx.invoked_subcommand in RESUMED), err=True)
             ctx.exit(INTERRUPTED)
         except (ValueError, TypeError, OSError, ImportError, MemoryError, ModelError) as error:
             if ctx.params.get("debug"):

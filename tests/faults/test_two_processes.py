@@ -10,6 +10,7 @@ import signal
 import pytest
 
 from consilience._files import exclusive
+from faults.harness import DIE_AFTER, WRITE, Fault
 
 
 @pytest.mark.parametrize("scene", ["embed", "study by command"])
@@ -39,7 +40,7 @@ def test_a_lock_that_is_held_is_one_sentence(cases, tmp_path):
 def test_the_lock_of_a_killed_process_is_no_obstacle(cases, tmp_path):
     case = cases["embed"]
     folder = case.fresh(tmp_path / "run")
-    ended = case.run(folder, kill_at=case.seconds / 2)
+    ended = case.run(folder, fault=Fault(WRITE, DIE_AFTER, 1))
     assert ended.code == -signal.SIGKILL
     assert (folder / ".lock").exists()
     case.check_resumes(folder)
