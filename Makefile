@@ -118,7 +118,7 @@ build/%/sanitized: .venv/installed
 # AddressSanitizer and UBSan over all that runs C++, GPU kernels on the CPU included.
 sanitize: build/address/sanitized
 	$(ADDRESS) -x tests/ops tests/metrics/test_golden.py tests/metrics/test_neighbors.py \
-	  tests/metrics/test_sampled_pairs.py tests/test_bad_input.py tests/test_threads.py tests/test_kernels.py
+	  tests/metrics/test_sampled_rows.py tests/test_bad_input.py tests/test_threads.py tests/test_kernels.py
 
 # Over the whole suite: an hour or more.
 sanitize-all: build/address/sanitized
