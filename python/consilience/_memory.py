@@ -15,8 +15,8 @@ from consilience import _mapped as mapped
 DEFAULT_MEMORY = 4 << 30
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 UNITS |= {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
-# Of the memory allowed, what pages of files may take; a page that is read again costs little, as
-# the system keeps what it has room for.
+# Of the memory allowed, what pages of files may take at least, whatever an op takes. A page that is
+# read again costs a fault, as the system keeps what it has room for.
 RESIDENT_SHARE = 1 / 8
 LEAST_RESIDENT = 64 << 20
 SECONDS = 0.01  # in which a mapped file is read at 64 MiB and more
@@ -50,6 +50,15 @@ def resident_share(max_memory: int | None) -> int:
     return max(min(LEAST_RESIDENT, allowed // 2), int(allowed * RESIDENT_SHARE))
 
 
+def op_takes(size: int) -> None:
+    """Tell what the op that begins takes; pages of files may have the rest of what is allowed."""
+    global _op_bytes
+    _op_bytes = size
+
+
+_op_bytes = 0
+
+
 @contextmanager
 def bounded(arrays: Iterable[Any], max_memory: int | None) -> Iterator[None]:
     """Give pages of mapped arrays back to the system while they are worked on.
@@ -61,9 +70,7 @@ def bounded(arrays: Iterable[Any], max_memory: int | None) -> Iterator[None]:
         yield
         return
     over = threading.Event()
-    watcher = threading.Thread(
-        target=_watch, args=(files, resident_share(max_memory), over), daemon=True
-    )
+    watcher = threading.Thread(target=_watch, args=(files, max_memory, over), daemon=True)
     watcher.start()
     try:
         yield
@@ -73,10 +80,10 @@ def bounded(arrays: Iterable[Any], max_memory: int | None) -> Iterator[None]:
         _release(files)
 
 
-def _watch(files: list[Any], limit: int, over: threading.Event) -> None:
-    before = _file_pages()
+def _watch(files: list[Any], max_memory: int | None, over: threading.Event) -> None:
+    before, least = _file_pages(), resident_share(max_memory)
     while not over.wait(SECONDS):
-        if _file_pages() - before > limit:
+        if _file_pages() - before > max(least, (max_memory or DEFAULT_MEMORY) - _op_bytes):
             _release(files)
 
 

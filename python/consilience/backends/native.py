@@ -13,7 +13,7 @@ import numpy as np
 
 from consilience import _core
 from consilience._mapped import is_mapped, read_ahead
-from consilience._memory import DEFAULT_MEMORY
+from consilience._memory import DEFAULT_MEMORY, op_takes
 from consilience.backends._blas import one_blas_thread
 from consilience.backends._coarse import FEWEST_JUDGED, coarse_step
 from consilience.backends._columns import (
@@ -72,12 +72,14 @@ class NativeBackend:
     n_threads : workers of each op.
     max_memory : bytes an op may use beyond its arguments and its result.
     tile : rows and columns of a tile; 0 lets each op choose (bench/bench_knn_exact.py).
+    beside : bytes that whoever asks holds meanwhile; `max_memory` is less by them already.
     """
 
     n_threads: int = 1
     max_memory: int = DEFAULT_MEMORY
     tile: int = 0
     name: str = "native"
+    beside: int = 0
 
     @classmethod
     def for_arrays(
@@ -99,6 +101,10 @@ class NativeBackend:
     def with_threads(self, n_threads: int) -> Self:
         return replace(self, n_threads=n_threads)
 
+    def _beside(self, size: int) -> Self:
+        """Return the backend for work beside a copy of so many bytes."""
+        return replace(self, max_memory=self.max_memory - size, beside=self.beside + size)
+
     def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
         try:
             return self._knn_exact(X, k=k, distance=distance, rows=rows)
@@ -115,7 +121,7 @@ class NativeBackend:
             most = most_fitting(len(X), needed, self.max_memory, 4 * k + LEAST_SAMPLES)
             if most == 0:
                 raise
-        part = replace(self, max_memory=self.max_memory - copied * most)
+        part = self._beside(copied * most)
         return knn_in_parts(
             X,
             lambda some, own: part._knn_exact(some, k=k, distance=distance, rows=own),
@@ -386,7 +392,7 @@ class NativeBackend:
                 len(X), lambda n: needed(n) + copied * n, self.max_memory, 2 * LEAST_SAMPLES
             )
             if most > 0:
-                part = replace(self, max_memory=self.max_memory - copied * most)
+                part = self._beside(copied * most)
                 return ranks_in_parts(
                     X,
                     lambda some, graphs, own: part.rank_counts(some, graphs, ks, rows=own),
@@ -539,14 +545,15 @@ class NativeBackend:
 
     def _fitting(self, op: str, count: int, needed: Callable[[int], int]) -> int:
         """Return how many of `count` fit into the memory at a time, by halving."""
-        if needed(count) <= self.max_memory:
-            return count
-        self._check_memory(op, needed(1))
+        if needed(count) > self.max_memory:
+            self._check_memory(op, needed(1))
         while count > 1 and needed(count) > self.max_memory:
             count = -(-count // 2)
+        self._check_memory(op, needed(count))
         return count
 
     def _check_memory(self, op: str, needed: int) -> None:
+        op_takes(self.beside + needed)
         if needed > self.max_memory:
             enough = -(-needed >> 20)  # rounded up, so that what is said will do
             raise MemoryError(
