@@ -19,7 +19,7 @@ from metric_tables import filled, table
 from plots import Series, log_log
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE, FIGURES = "docs/performance.md", "docs/figures"
+PAGE, README, FIGURES = "docs/performance.md", "README.md", "docs/figures"
 NOT_YET = "Not measured yet."
 Bench = dict[str, Any]
 Results = dict[str, Any]
@@ -186,6 +186,21 @@ def million(results: Results) -> str:
     return table(head, rows) if rows else NOT_YET
 
 
+def million_in_short(results: Results) -> str:
+    """Return what the study of a million samples takes, as a sentence."""
+    entries = {b["group"].partition(" ")[0]: b for b in benches(results, "million")}
+    if not {"study", "moments"} <= set(entries):
+        return NOT_YET
+    study, moments = entries["study"], entries["moments"]
+    where = "[docs/performance.md](docs/performance.md#a-million-samples)"
+    return (
+        f"On two cores, beside other work: {study['median_s'] / 60:.0f} minutes and "
+        f"{study['peak_mib'] / 1024:.1f} GiB at most, page and figures included. The moments of "
+        f"all pairs alone take {moments['median_s']:.0f} s, {moments['per_floor']:.2f} of the "
+        f"float64 products that they consist of. {where}"
+    )
+
+
 def instructions(results: Results) -> str:
     """Return the instruction counts of the kernels."""
     found = results.get("instructions")
@@ -336,7 +351,12 @@ def made(root: Path) -> dict[str, str]:
     for marker, make in TABLES.items():
         page = filled(page, marker, make(results), where=PAGE)
     figures = {f"{FIGURES}/{name}.svg": draw(results) for name, draw in DRAWN.items()}
-    return {PAGE: page, **figures}
+    readme = root / README
+    short = {}
+    if readme.exists():
+        text = readme.read_text(encoding="utf-8")
+        short[README] = filled(text, "million", million_in_short(results), where=README)
+    return {PAGE: page, **short, **figures}
 
 
 def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
