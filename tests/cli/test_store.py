@@ -100,6 +100,7 @@ def test_convert(tmp_path, rows, with_ids):
 
 
 def test_convert_takes_the_ids_of_the_file(tmp_path):
+    pytest.importorskip("pyarrow")
     (tmp_path / "x.csv").write_text("id,a,b\nsecond,1.5,2\nfirst,3,4\n")
     result = run("convert", tmp_path / "x.csv", tmp_path / "s", "--model", "m")
     assert result.exit_code == 0, result.output
