@@ -21,6 +21,7 @@ from plots import Series, log_log
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, README, FIGURES = "docs/performance.md", "README.md", "docs/figures"
 NOT_YET = "Not measured yet."
+AIMS = {"median_s": "{} s", "peak_mib": "{} MiB", "per_floor": "{} floors"}
 Bench = dict[str, Any]
 Results = dict[str, Any]
 
@@ -179,7 +180,10 @@ def million(results: Results) -> str:
         name = b["group"].rpartition(", ")[0]
         floors = "–" if "per_floor" not in b else f"{b['per_floor']:.2f}"
         peak = f"{b['peak_mib']:,} MiB" if "peak_mib" in b else "–"
-        aims = [f"{verdict(b[key], limit)} {key}" for key, limit in b["aims"].items()]
+        aims = [
+            f"{AIMS[key].format(limit)}: {verdict(b[key], limit)}"
+            for key, limit in b["aims"].items()
+        ]
         label = f"{name}: {b['name']}" if "limit_mib" in b else name
         rows.append((label, seconds(b), floors, peak, "; ".join(aims)))
     head = ("work", "seconds", "floors", "peak memory", "target")
