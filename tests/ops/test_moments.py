@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from consilience import _core
-from consilience.backends.native import SHIFT_ROWS
+from consilience.backends.base import SHIFT_ROWS
 from consilience.terms import Moments
 from engine import native
 

@@ -28,6 +28,9 @@ from consilience.terms import (
 # Offsets that are means over this many rows leave a 64th more variance than means over all.
 REFERENCES = 64
 
+# Moments are taken about the mean of so many rows (docs/theory.md, "Moments about the mean").
+SHIFT_ROWS = 4096
+
 
 @dataclass(frozen=True)
 class Channel:
@@ -291,3 +294,11 @@ def reference_rows(n_samples: int) -> Indices:
     """Return the samples that offsets of `pair_rows` are about, seeded apart from all others."""
     words = np.random.Philox(key=4).random_raw(n_samples)
     return np.sort(np.argsort(words, kind="stable")[:REFERENCES])
+
+
+def shift_rows(X: Any) -> Any:
+    """Return the rows about whose mean moments are taken: all, or a seeded sample of many."""
+    if len(X) <= 2 * SHIFT_ROWS:
+        return X
+    rng = np.random.default_rng(0)
+    return X[rng.choice(len(X), SHIFT_ROWS, replace=False, shuffle=False)]

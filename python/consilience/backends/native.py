@@ -30,6 +30,7 @@ from consilience.backends.base import (
     RowTable,
     reference_rows,
     sampled_pairs,
+    shift_rows,
 )
 from consilience.terms import (
     Floats,
@@ -50,8 +51,6 @@ from consilience.terms import (
 FLOAT64_SAMPLES = 2048
 # A float32 exponent is off by about 1e-6 |x|² / (2 sigma²); beyond this, float64 tiles.
 LARGEST_FLOAT32_EXPONENT = 100.0
-# Moments are taken about the mean of so many rows (docs/theory.md, "Moments about the mean").
-SHIFT_ROWS = 4096
 # Bytes of mapped rows that are read while as many are worked on.
 READ_AHEAD = 32 << 20
 # Axes cost about as much as the products of this many rows.
@@ -226,7 +225,7 @@ class NativeBackend:
             return _core.moments_bytes(len(sets[0]), width, len(used)) + result
 
         size = self._fitting("moments", len(pairs), needed)
-        shifts = [self._near_means(X) for X in sets] if shifts is None else shifts
+        shifts = [self._column_means(shift_rows(X)) for X in sets] if shifts is None else shifts
         for first in range(0, len(pairs), size):
             batch = pairs[first : first + size]
             used = sorted({m for pair in batch for m in pair})
@@ -533,27 +532,21 @@ class NativeBackend:
     def pair_distances(self, X: Any, i: Indices, j: Indices) -> Floats:
         return _core.pair_distances(X, i, j, n_threads=self.n_threads)
 
-    def _near_means(self, X: Any) -> Floats:
-        """Return the column means of all rows, or of a seeded sample if that is cheaper."""
-        if len(X) > 2 * SHIFT_ROWS:
-            rng = np.random.default_rng(0)
-            X = X[rng.choice(len(X), SHIFT_ROWS, replace=False, shuffle=False)]
-        return self._column_means(X)
-
     def _column_means(self, X: Any) -> Floats:
         return _core.column_means(X, n_threads=self.n_threads)
 
     def _fitting(self, op: str, count: int, needed: Callable[[int], int]) -> int:
         """Return how many of `count` fit into the memory at a time, by halving."""
-        if needed(count) > self.max_memory:
+        size = needed(count)
+        if size > self.max_memory:
             self._check_memory(op, needed(1))
-        while count > 1 and needed(count) > self.max_memory:
+        while count > 1 and size > self.max_memory:
             count = -(-count // 2)
-        self._check_memory(op, needed(count))
+            size = needed(count)
+        op_takes(self.beside + size)
         return count
 
     def _check_memory(self, op: str, needed: int) -> None:
-        op_takes(self.beside + needed)
         if needed > self.max_memory:
             enough = -(-needed >> 20)  # rounded up, so that what is said will do
             raise MemoryError(
@@ -562,6 +555,7 @@ class NativeBackend:
                 f"raise `max_memory` to {enough << 20} bytes, or lower the number of models "
                 "compared at a time or `n_threads`"
             )
+        op_takes(self.beside + needed)
 
 
 def cpu_count() -> int:

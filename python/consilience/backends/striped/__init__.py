@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from consilience.backends._placement import UnsupportedArraysError, homeward, place
-from consilience.backends.base import Backend, Channel, PairTable, RowTable
+from consilience.backends.base import Backend, Channel, PairTable, RowTable, shift_rows
 from consilience.backends.striped._journal import Journal
 from consilience.backends.striped._ops import joined_graphs, joined_ranks, split_moments
 from consilience.backends.striped._plan import (
@@ -28,9 +28,6 @@ from consilience.terms import Floats, Graph, Indices, Moments, RankTerms, Saved
 
 if TYPE_CHECKING:
     from distributed import Client
-
-# As in the native backend (docs/theory.md, "Moments about the mean").
-SHIFT_ROWS = 4096
 
 
 class StripedBackend:
@@ -169,7 +166,8 @@ class StripedBackend:
         if self._is_light("moments", products):
             yield from self.inner.moments(sets, pairs, shifts)
             return
-        shifts = [_near_mean(X) for X in sets] if shifts is None else shifts
+        if shifts is None:
+            shifts = [shift_rows(X).mean(axis=0, dtype=np.float64) for X in sets]
         tasks, batches = [], []
         for batch in batches_of_pairs(pairs, widths):
             used = sorted({m for pair in batch for m in pair})
@@ -308,15 +306,6 @@ def _places(channels: Sequence[Channel]) -> tuple[list[Any], list[list[Any]]]:
 
 def _plain(pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
     return [[int(a), int(b)] for a, b in pairs]
-
-
-def _near_mean(X: Any) -> Floats:
-    """Return the column means of all rows, or of a seeded sample of many."""
-    rows = X
-    if len(X) > 2 * SHIFT_ROWS:
-        chosen = np.random.default_rng(0).choice(len(X), SHIFT_ROWS, replace=False, shuffle=False)
-        rows = X[chosen]
-    return np.asarray(rows.mean(axis=0, dtype=np.float64))
 
 
 __all__ = ["LostWorkersError", "StripedBackend", "striping"]
