@@ -31,6 +31,7 @@ from consilience.inference.blocks import Block, block_samples
 from consilience.inference.cubic import CubicTerms
 from consilience.inference.permutation import of_ranks
 from consilience.needs import (
+    PLAIN,
     EdgeNeed,
     GraphNeed,
     JointNeed,
@@ -119,7 +120,7 @@ class Terms:
 
     def values(self, a: int, view: View) -> Any:
         """Return the prepared rows of model a; the last few are kept."""
-        if view == View():
+        if view == PLAIN:
             return self.sets[a].values
         key = (a, view)
         with self._guard:
@@ -189,16 +190,23 @@ class Terms:
 
     def graph(self, a: int, need: GraphNeed) -> Graph:
         """Return the neighbour graph of model a."""
-        return self._once(  # type: ignore[no-any-return]
-            ("graph", a, need), lambda: self._widest_graph(a, need).nearest(need.k)
-        )
+
+        def make() -> Graph:
+            full = self._searched(need)
+            if full != need:
+                return self.graph(a, full).nearest(need.k)
+            return self._search(self.values(a, need.view), need)
+
+        return self._once(("graph", a, need), make)  # type: ignore[no-any-return]
 
     def _widest_graph(self, a: int, need: GraphNeed) -> Graph:
         """Return the graph that was searched: the first k neighbours in it are those asked for."""
+        return self.graph(a, self._searched(need))
+
+    def _searched(self, need: GraphNeed) -> GraphNeed:
+        """Return the widest of the graphs that differ from this one in k alone."""
         (full,) = _widest(g for g in self._graph_needs() if _same_but_k(g, need))
-        return self._once(  # type: ignore[no-any-return]
-            ("widest graph", a, full), lambda: self._search(self.values(a, full.view), full)
-        )
+        return full
 
     def _search(self, X: Any, need: GraphNeed) -> Graph:
         if need.method == "approx":
@@ -432,7 +440,7 @@ class Terms:
     def _all_moments(self, need: MomentNeed) -> dict[tuple[int, int], CenteredMoments]:
         pairs = self._moment_pairs()
         # Prepared rows are copies, of which two models' at most are held at a time.
-        if need.view == View() or len({m for pair in pairs for m in pair}) <= 2:
+        if need.view == PLAIN or len({m for pair in pairs for m in pair}) <= 2:
             return self._moments_of(pairs, need)
         made: dict[tuple[int, int], CenteredMoments] = {}
         for pair in pairs:

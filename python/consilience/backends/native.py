@@ -22,6 +22,7 @@ from consilience.backends._columns import (
     most_fitting,
     ranks_in_parts,
 )
+from consilience.backends._placement import UnsupportedArraysError
 from consilience.backends._recall import certified, sampled_rows
 from consilience.backends._screening import most_axes, pruning_axes, rest_axes, words_tell
 from consilience.backends.base import (
@@ -85,8 +86,6 @@ class NativeBackend:
         cls, arrays: Sequence[Any], *, n_threads: int | None, max_memory: int | None
     ) -> Self:
         """Return the backend if it can work on `arrays`."""
-        from consilience.backends import UnsupportedArraysError
-
         for array in arrays:
             if not isinstance(array, np.ndarray):
                 raise UnsupportedArraysError(
