@@ -20,6 +20,11 @@ Indices = NDArray[np.int64]
 Splits = NDArray[np.uint32]
 
 
+def mean(values: Floats) -> float:
+    """Return the mean of a vector, bit for bit what NumPy's takes several times as long for."""
+    return float(np.add.reduce(values) / len(values))
+
+
 class Saved:
     """Terms that can be written to one .npz file and read back, bit for bit.
 
@@ -289,7 +294,7 @@ class Moments(Saved):
             + u2 * qy_sum
             - 3 * n * u2 * v2
         )
-        xy = u_sum[:, None] * v_sum[None, :]  # in place from here: these are the widest arrays
+        xy = u_sum[:, None] * v_sum  # in place from here: these are the widest arrays
         xy /= -n
         xy += uv
         return CenteredMoments(round(n), xy, qx_sum - n * u2, qy_sum - n * v2, norms_xy)

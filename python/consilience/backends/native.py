@@ -219,8 +219,8 @@ class NativeBackend:
 
         def of_batch(batch: Sequence[tuple[int, int]]) -> int:
             used = {m for pair in batch for m in pair}
-            width = sum(widths[m] for m in used)
-            result = sum(8 * (widths[a] + 2) * (widths[b] + 2) for a, b in batch)
+            width = sum([widths[m] for m in used])
+            result = sum([8 * (widths[a] + 2) * (widths[b] + 2) for a, b in batch])
             return _core.moments_bytes(len(sets[0]), width, len(used)) + result
 
         size = self._fitting("moments", len(pairs), needed)
@@ -249,7 +249,7 @@ class NativeBackend:
             return _core.moments(parts, pairs=pairs, shifts=shifts, n_threads=self.n_threads)
 
         if not any(map(is_mapped, sets)):
-            return of_rows(slice(None))
+            return _core.moments(sets, pairs=pairs, shifts=shifts, n_threads=self.n_threads)
         row_bytes = sum(X.shape[1] * X.itemsize for X in sets)
         step = max(1024, READ_AHEAD // row_bytes)
         total = [np.zeros((len(shifts[a]) + 2, len(shifts[b]) + 2)) for a, b in pairs]

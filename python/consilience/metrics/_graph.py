@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
-import numpy as np
-
 from consilience._validate import check_choice, check_integer
 from consilience.metrics._registry import Dependence, Null, Score
 from consilience.metrics._rows import RowSettings
 from consilience.needs import Distance, EdgeNeed, GraphNeed, Method, Need, Normalize, RankNeed, View
-from consilience.terms import Recall
+from consilience.terms import Recall, mean
 
 GraphDistance = Literal["l2", "cosine", "ip"]
 METHODS = ("exact", "approx")
@@ -63,7 +61,7 @@ class SearchSettings(RowSettings):
         """Return the mean of what the rows add as a score."""
         rows = self.influence(terms, a, b)
         assert rows is not None
-        return Score(float(np.add.reduce(rows) / len(rows)), null, self.found(terms, a, b))
+        return Score(mean(rows), null, self.found(terms, a, b))
 
     @property
     def seeded(self) -> bool:
