@@ -291,17 +291,17 @@ class Terms:
         """Return the inner products along the edges of model a's graph, (n, k)."""
 
         def make() -> Floats:
+            known = self.needs if need in self.needs else (*self.needs, need)
             (full,) = _widest(
                 other.graph
-                for other in (*self.needs, need)
+                for other in known
                 if isinstance(other, EdgeNeed)
                 and other.centered == need.centered
                 and _same_but_k(other.graph, need.graph)
             )
-            widest: Floats = self._once(
-                ("widest edges", a, full, need.centered),
-                lambda: self._edge_values(a, full, centered=need.centered),
-            )
+            if full == need.graph:
+                return self._edge_values(a, full, centered=need.centered)
+            widest = self.edges(a, replace(need, graph=full))
             return np.ascontiguousarray(widest[:, : need.graph.k])
 
         return self._once(("edges", a, need), make)  # type: ignore[no-any-return]
@@ -335,14 +335,16 @@ class Terms:
 
     def shared(self, a: int, b: int, need: GraphNeed | EdgeNeed) -> Shared:
         """Return sums of rows over the edges that the graphs of a and b share, of all or some."""
-        graph = need.graph if isinstance(need, EdgeNeed) else need
-        e, f = (self.edges(m, need) if isinstance(need, EdgeNeed) else None for m in (a, b))
-        return self._once(  # type: ignore[no-any-return]
-            ("shared", a, b, need),
-            lambda: Shared(
-                *self.ops.overlap_terms(self.graph(a, graph), self.graph(b, graph), e, f)
-            ),
-        )
+
+        def make() -> Shared:
+            e = f = None
+            graph = need
+            if isinstance(need, EdgeNeed):
+                e, f, graph = self.edges(a, need), self.edges(b, need), need.graph
+            x, y = self.graph(a, graph), self.graph(b, graph)
+            return Shared(*self.ops.overlap_terms(x, y, e, f))
+
+        return self._once(("shared", a, b, need), make)  # type: ignore[no-any-return]
 
     def nearest(self, a: int, need: GraphNeed, orders: tuple[int, ...]) -> tuple[Floats, ...]:
         """Return the distances of model a's rows to these neighbours, the first being 1."""

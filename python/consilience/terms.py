@@ -352,16 +352,17 @@ class PairSums(Saved):
     def without_offsets(self) -> PairSums:
         """Return the sums of A and B themselves."""
         n = self.n_samples
-        a, b = (self.rows_a, self.offsets_a), (self.rows_b, self.offsets_b)
+        sum_a, sum_b = float(np.add.reduce(self.offsets_a)), float(np.add.reduce(self.offsets_b))
+        a, b = (self.rows_a, self.offsets_a, sum_a), (self.rows_b, self.offsets_b, sum_b)
 
-        def product(total: float, x: tuple[Floats, Floats], y: tuple[Floats, Floats]) -> float:
-            (rows_x, u), (rows_y, v) = x, y
+        def product(total: float, x: tuple[Floats, Floats, float], y: tuple[Floats, Floats, float]) -> float:
+            (rows_x, u, sum_u), (rows_y, v, sum_v) = x, y
             cross = 2.0 * float(rows_x @ v + rows_y @ u)
-            return total + cross + 2.0 * float((n - 2.0) * (u @ v) + u.sum() * v.sum())
+            return total + cross + 2.0 * ((n - 2.0) * float(u @ v) + sum_u * sum_v)
 
-        def rows(x: tuple[Floats, Floats]) -> Floats:
-            own, u = x
-            return own + (n - 2.0) * u + float(u.sum())
+        def rows(x: tuple[Floats, Floats, float]) -> Floats:
+            own, u, sum_u = x
+            return own + (n - 2.0) * u + sum_u
 
         nothing = np.zeros(n)
         return PairSums(

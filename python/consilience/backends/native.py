@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -265,7 +266,7 @@ class NativeBackend:
         double_tiles = n_samples <= FLOAT64_SAMPLES or any(map(_strains_float32, channels))
         # Float64 tiles of all channels should stay in a worker's cache, or close to it; float32
         # ones are made in smaller blocks.
-        tile = int(np.clip(2 ** round(9 - np.log2(n_channels + 1) / 2), 64, 256))
+        tile = min(max(64, 2 ** round(9 - math.log2(n_channels + 1) / 2)), 256)
         tile = self.tile or (tile if double_tiles else 480)
         self._check_memory(
             "pair_terms",

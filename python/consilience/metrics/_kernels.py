@@ -36,13 +36,8 @@ def _u_centered(ab: float, rows: float, totals: tuple[float, float], n: int) -> 
     return centered / (n * (n - 3.0))
 
 
-def double_centered_product(ab: float, rows_a: Floats, rows_b: Floats) -> float:
-    """Return Σ_ij (HAH)_ij (HBH)_ij, H = I - 11ᵀ/n; sums and rows include the diagonal."""
-    totals = float(rows_a.sum()), float(rows_b.sum())
-    return _double_centered(ab, float(rows_a @ rows_b), totals, len(rows_a))
-
-
 def _double_centered(ab: float, rows: float, totals: tuple[float, float], n: int) -> float:
+    """Return Σ_ij (HAH)_ij (HBH)_ij, H = I - 11ᵀ/n; sums and rows include the diagonal."""
     return ab - 2.0 * rows / n + totals[0] * totals[1] / (float(n) * n)
 
 
@@ -108,17 +103,18 @@ class Side:
         """Return it."""
         n = len(rows)
         whole = rows + diagonal
+        total, whole_total = float(np.add.reduce(rows)), float(np.add.reduce(whole))
         with_diagonal = squares + float(diagonal @ diagonal)
-        centered = diagonal - 2.0 * whole / n + whole.sum() / (float(n) * n)
+        centered = diagonal - 2.0 * whole / n + whole_total / (float(n) * n)
         return cls(
             rows,
             diagonal,
             whole,
-            float(rows.sum()),
-            float(whole.sum()),
-            double_centered_product(with_diagonal, whole, whole),
-            u_centered_product(squares, rows, rows) if n > 3 else math.nan,
-            float(centered.sum()),
+            total,
+            whole_total,
+            _double_centered(with_diagonal, float(whole @ whole), (whole_total, whole_total), n),
+            _u_centered(squares, float(rows @ rows), (total, total), n) if n > 3 else math.nan,
+            float(np.add.reduce(centered)),
             float(centered @ centered),
         )
 
