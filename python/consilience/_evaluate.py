@@ -338,9 +338,9 @@ class Terms:
 
         def make() -> Shared:
             e = f = None
-            graph = need
             if isinstance(need, EdgeNeed):
-                e, f, graph = self.edges(a, need), self.edges(b, need), need.graph
+                e, f = self.edges(a, need), self.edges(b, need)
+            graph = need.graph if isinstance(need, EdgeNeed) else need
             x, y = self.graph(a, graph), self.graph(b, graph)
             return Shared(*self.ops.overlap_terms(x, y, e, f))
 
@@ -574,9 +574,7 @@ class Terms:
 
     def ranks(self, b: int, need: RankNeed) -> RankTerms:
         """Return sums of the ranks in b: of all lists and, for a null, of the whole matrix."""
-        (widest,) = self._once(
-            ("rank graph", need), lambda: _widest(other.graph for other in self._alike(need))
-        )
+        (widest,) = _widest([other.graph for other in self._alike(need)])
         rows = self.rows(widest)
         return self._once(  # type: ignore[no-any-return]
             ("ranks", b, widest),

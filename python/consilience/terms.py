@@ -344,23 +344,21 @@ class PairSums(Saved):
     def n_samples(self) -> int:
         return len(self.rows_a)
 
-    @property
-    def diagonals(self) -> tuple[Floats, Floats]:
-        """Return a_ii and b_ii."""
-        return self.at_zero - 2.0 * self.offsets_a, self.at_zero - 2.0 * self.offsets_b
-
     def without_offsets(self) -> PairSums:
         """Return the sums of A and B themselves."""
         n = self.n_samples
-        sum_a, sum_b = float(np.add.reduce(self.offsets_a)), float(np.add.reduce(self.offsets_b))
-        a, b = (self.rows_a, self.offsets_a, sum_a), (self.rows_b, self.offsets_b, sum_b)
+        Side = tuple[Floats, Floats, float]
+        a, b = (
+            (rows, u, float(np.add.reduce(u)))
+            for rows, u in ((self.rows_a, self.offsets_a), (self.rows_b, self.offsets_b))
+        )
 
-        def product(total: float, x: tuple[Floats, Floats, float], y: tuple[Floats, Floats, float]) -> float:
+        def product(total: float, x: Side, y: Side) -> float:
             (rows_x, u, sum_u), (rows_y, v, sum_v) = x, y
             cross = 2.0 * float(rows_x @ v + rows_y @ u)
             return total + cross + 2.0 * ((n - 2.0) * float(u @ v) + sum_u * sum_v)
 
-        def rows(x: tuple[Floats, Floats, float]) -> Floats:
+        def rows(x: Side) -> Floats:
             own, u, sum_u = x
             return own + (n - 2.0) * u + sum_u
 

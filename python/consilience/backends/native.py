@@ -156,30 +156,31 @@ class NativeBackend:
             n_rows,
             lambda count: _core.knn_exact_bytes(len(X), X.shape[1], n_axes, count, k),
         )
-        wanted = np.arange(n_rows) if rows is None and stripe < n_rows else rows
+
+        def searched(some: Indices | None) -> tuple[Indices, Floats, int]:
+            return _core.knn_exact(
+                X,
+                k=k,
+                distance=distance,
+                rows=some,
+                tile=self.tile or 480,
+                axes=axes,
+                rest_axes=rest,
+                words=words,
+                n_threads=self.n_threads,
+            )
+
+        n_all = None if rows is None else len(X)
         # BLAS turns rows onto axes; products are the kernel's own.
         with nullcontext() if axes is None else one_blas_thread:
-            parts = [
-                _core.knn_exact(
-                    X,
-                    k=k,
-                    distance=distance,
-                    rows=None if wanted is None else wanted[first : first + stripe],
-                    tile=self.tile or 480,
-                    axes=axes,
-                    rest_axes=rest,
-                    words=words,
-                    n_threads=self.n_threads,
-                )
-                for first in range(0, n_rows, stripe)
-            ]
+            if stripe == n_rows:
+                return Graph(*searched(rows), rows=rows, n_all=n_all)
+            wanted = np.arange(n_rows) if rows is None else rows
+            stripes = range(0, n_rows, stripe)
+            parts = [searched(wanted[first : first + stripe]) for first in stripes]
         indices, distances, judged = zip(*parts, strict=True)
         return Graph(
-            indices[0] if len(parts) == 1 else np.concatenate(indices),
-            distances[0] if len(parts) == 1 else np.concatenate(distances),
-            sum(judged),
-            rows=rows,
-            n_all=None if rows is None else len(X),
+            np.concatenate(indices), np.concatenate(distances), sum(judged), rows=rows, n_all=n_all
         )
 
     def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 8) -> Graph:
@@ -226,6 +227,10 @@ class NativeBackend:
 
         size = self._fitting("moments", len(pairs), needed)
         shifts = [self._column_means(shift_rows(X)) for X in sets] if shifts is None else shifts
+        if size == len(pairs):
+            for (a, b), matrix in zip(pairs, self._moments(sets, pairs, shifts), strict=True):
+                yield Moments(matrix, shifts[a], shifts[b])
+            return
         for first in range(0, len(pairs), size):
             batch = pairs[first : first + size]
             used = sorted({m for pair in batch for m in pair})

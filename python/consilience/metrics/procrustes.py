@@ -37,8 +37,8 @@ class Procrustes(MetricSettings):
         xx, yy = (terms.moments(m, m, need).norms_x for m in (a, b))
         if a == b:  # the singular values of X'X add up to its trace
             return Score(1.0)
-        nuclear = float(np.linalg.norm(terms.moments(a, b, need).xy, "nuc"))
-        return Score(nuclear / math.sqrt(xx * yy))
+        lengths = np.linalg.svd(terms.moments(a, b, need).xy, compute_uv=False)
+        return Score(float(np.add.reduce(lengths)) / math.sqrt(xx * yy))
 
     def influence(self, terms: Any, a: int, b: int) -> Floats:
         """Return what each row adds to the ratio of norms, to first order."""
