@@ -31,6 +31,7 @@ from consilience.inference.blocks import Block, block_samples
 from consilience.inference.cubic import CubicTerms
 from consilience.inference.permutation import of_ranks
 from consilience.needs import (
+    PLAIN,
     EdgeNeed,
     GraphNeed,
     JointNeed,
@@ -119,7 +120,7 @@ class Terms:
 
     def values(self, a: int, view: View) -> Any:
         """Return the prepared rows of model a; the last few are kept."""
-        if view == View():
+        if view == PLAIN:
             return self.sets[a].values
         key = (a, view)
         with self._guard:
@@ -191,16 +192,23 @@ class Terms:
 
     def graph(self, a: int, need: GraphNeed) -> Graph:
         """Return the neighbour graph of model a."""
-        return self._once(  # type: ignore[no-any-return]
-            ("graph", a, need), lambda: self._widest_graph(a, need).nearest(need.k)
-        )
+
+        def make() -> Graph:
+            full = self._searched(need)
+            if full != need:
+                return self.graph(a, full).nearest(need.k)
+            return self._search(self.values(a, need.view), need)
+
+        return self._once(("graph", a, need), make)  # type: ignore[no-any-return]
 
     def _widest_graph(self, a: int, need: GraphNeed) -> Graph:
         """Return the graph that was searched: the first k neighbours in it are those asked for."""
+        return self.graph(a, self._searched(need))
+
+    def _searched(self, need: GraphNeed) -> GraphNeed:
+        """Return the widest of the graphs that differ from this one in k alone."""
         (full,) = _widest(g for g in self._graph_needs() if _same_but_k(g, need))
-        return self._once(  # type: ignore[no-any-return]
-            ("widest graph", a, full), lambda: self._search(self.values(a, full.view), full)
-        )
+        return full
 
     def _search(self, X: Any, need: GraphNeed) -> Graph:
         if need.method == "approx":
@@ -285,17 +293,17 @@ class Terms:
         """Return the inner products along the edges of model a's graph, (n, k)."""
 
         def make() -> Floats:
+            known = self.needs if need in self.needs else (*self.needs, need)
             (full,) = _widest(
                 other.graph
-                for other in (*self.needs, need)
+                for other in known
                 if isinstance(other, EdgeNeed)
                 and other.centered == need.centered
                 and _same_but_k(other.graph, need.graph)
             )
-            widest: Floats = self._once(
-                ("widest edges", a, full, need.centered),
-                lambda: self._edge_values(a, full, centered=need.centered),
-            )
+            if full == need.graph:
+                return self._edge_values(a, full, centered=need.centered)
+            widest = self.edges(a, replace(need, graph=full))
             return np.ascontiguousarray(widest[:, : need.graph.k])
 
         return self._once(("edges", a, need), make)  # type: ignore[no-any-return]
@@ -329,14 +337,16 @@ class Terms:
 
     def shared(self, a: int, b: int, need: GraphNeed | EdgeNeed) -> Shared:
         """Return sums of rows over the edges that the graphs of a and b share, of all or some."""
-        graph = need.graph if isinstance(need, EdgeNeed) else need
-        e, f = (self.edges(m, need) if isinstance(need, EdgeNeed) else None for m in (a, b))
-        return self._once(  # type: ignore[no-any-return]
-            ("shared", a, b, need),
-            lambda: Shared(
-                *self.ops.overlap_terms(self.graph(a, graph), self.graph(b, graph), e, f)
-            ),
-        )
+
+        def make() -> Shared:
+            e = f = None
+            if isinstance(need, EdgeNeed):
+                e, f = self.edges(a, need), self.edges(b, need)
+            graph = need.graph if isinstance(need, EdgeNeed) else need
+            x, y = self.graph(a, graph), self.graph(b, graph)
+            return Shared(*self.ops.overlap_terms(x, y, e, f))
+
+        return self._once(("shared", a, b, need), make)  # type: ignore[no-any-return]
 
     def nearest(self, a: int, need: GraphNeed, orders: tuple[int, ...]) -> tuple[Floats, ...]:
         """Return the distances of model a's rows to these neighbours, the first being 1."""
@@ -434,7 +444,7 @@ class Terms:
     def _all_moments(self, need: MomentNeed) -> dict[tuple[int, int], CenteredMoments]:
         pairs = self._moment_pairs()
         # Prepared rows are copies, of which two models' at most are held at a time.
-        if need.view == View() or len({m for pair in pairs for m in pair}) <= 2:
+        if need.view == PLAIN or len({m for pair in pairs for m in pair}) <= 2:
             return self._moments_of(pairs, need)
         made: dict[tuple[int, int], CenteredMoments] = {}
         for pair in pairs:
@@ -566,9 +576,7 @@ class Terms:
 
     def ranks(self, b: int, need: RankNeed) -> RankTerms:
         """Return sums of the ranks in b: of all lists and, for a null, of the whole matrix."""
-        (widest,) = self._once(
-            ("rank graph", need), lambda: _widest(other.graph for other in self._alike(need))
-        )
+        (widest,) = _widest([other.graph for other in self._alike(need)])
         rows = self.rows(widest)
         return self._once(  # type: ignore[no-any-return]
             ("ranks", b, widest),

@@ -6,7 +6,7 @@ import mmap
 import re
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -85,17 +85,18 @@ _bounds: list[_Bound] = []
 _passed_bytes = 0
 
 
-@contextmanager
-def bounded(arrays: Iterable[Any], max_memory: int | None) -> Iterator[None]:
+def bounded(arrays: Iterable[Any], max_memory: int | None) -> AbstractContextManager[None]:
     """Give pages of mapped arrays back to the system while they are worked on.
 
     They are counted by whoever reads rows block by block (`passed`), and by the clock while kernels
     run. Numbers do not change by it: a page that is touched again is read again.
     """
     files = [array for array in arrays if mapped.is_mapped(array)]
-    if not files:
-        yield
-        return
+    return _watched(files, max_memory) if files else nullcontext()
+
+
+@contextmanager
+def _watched(files: list[Any], max_memory: int | None) -> Iterator[None]:
     bound, over = _Bound(files, max_memory), threading.Event()
     watcher = threading.Thread(target=_watch, args=(bound, over), daemon=True)
     watcher.start()

@@ -20,6 +20,10 @@ class View:
     unit_rows: bool = False
 
 
+# The rows as they are.
+PLAIN = View()
+
+
 @dataclass(frozen=True)
 class GraphNeed:
     """k nearest neighbours of every sample, or of a seeded sample of them.

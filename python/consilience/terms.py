@@ -20,6 +20,11 @@ Indices = NDArray[np.int64]
 Splits = NDArray[np.uint32]
 
 
+def mean(values: Floats) -> float:
+    """Return the mean of a vector, bit for bit what NumPy's takes several times as long for."""
+    return float(np.add.reduce(values) / len(values))
+
+
 class Saved:
     """Terms that can be written to one .npz file and read back, bit for bit.
 
@@ -289,7 +294,7 @@ class Moments(Saved):
             + u2 * qy_sum
             - 3 * n * u2 * v2
         )
-        xy = u_sum[:, None] * v_sum[None, :]  # in place from here: these are the widest arrays
+        xy = u_sum[:, None] * v_sum  # in place from here: these are the widest arrays
         xy /= -n
         xy += uv
         return CenteredMoments(round(n), xy, qx_sum - n * u2, qy_sum - n * v2, norms_xy)
@@ -339,24 +344,23 @@ class PairSums(Saved):
     def n_samples(self) -> int:
         return len(self.rows_a)
 
-    @property
-    def diagonals(self) -> tuple[Floats, Floats]:
-        """Return a_ii and b_ii."""
-        return self.at_zero - 2.0 * self.offsets_a, self.at_zero - 2.0 * self.offsets_b
-
     def without_offsets(self) -> PairSums:
         """Return the sums of A and B themselves."""
         n = self.n_samples
-        a, b = (self.rows_a, self.offsets_a), (self.rows_b, self.offsets_b)
+        Side = tuple[Floats, Floats, float]
+        a, b = (
+            (rows, u, float(np.add.reduce(u)))
+            for rows, u in ((self.rows_a, self.offsets_a), (self.rows_b, self.offsets_b))
+        )
 
-        def product(total: float, x: tuple[Floats, Floats], y: tuple[Floats, Floats]) -> float:
-            (rows_x, u), (rows_y, v) = x, y
+        def product(total: float, x: Side, y: Side) -> float:
+            (rows_x, u, sum_u), (rows_y, v, sum_v) = x, y
             cross = 2.0 * float(rows_x @ v + rows_y @ u)
-            return total + cross + 2.0 * float((n - 2.0) * (u @ v) + u.sum() * v.sum())
+            return total + cross + 2.0 * ((n - 2.0) * float(u @ v) + sum_u * sum_v)
 
-        def rows(x: tuple[Floats, Floats]) -> Floats:
-            own, u = x
-            return own + (n - 2.0) * u + float(u.sum())
+        def rows(x: Side) -> Floats:
+            own, u, sum_u = x
+            return own + (n - 2.0) * u + sum_u
 
         nothing = np.zeros(n)
         return PairSums(

@@ -11,7 +11,7 @@ import numpy as np
 
 from consilience._memory import passed
 from consilience._validate import Embedding, as_embedding, check_choice, namespace
-from consilience.needs import Normalize, View
+from consilience.needs import PLAIN, Normalize, View
 
 NORMALIZATIONS = ("none", "l2", "max", "zscore")
 # Entries of an array in host memory from which it is prepared in parts, by threads.
@@ -37,17 +37,17 @@ def prepare(embedding: Embedding, view: View, n_threads: int = 1) -> Any:
     unit_rows : rows of length 1, last.
     """
     X = embedding.values
-    if view == View():
+    if view == PLAIN:
         return X
-    from consilience._mapped import is_mapped
-    from consilience.backends._placement import require_float64
-
-    require_float64(X)
     xp = namespace(X)
-    large = isinstance(X, np.ndarray) and X.size >= LARGE
+    if xp is not np:
+        from consilience.backends._placement import require_float64
+
+        require_float64(X)
+    large = xp is np and X.size >= LARGE
     if not large:
         n_threads = 1
-    if large and is_mapped(X):
+    if large and _is_mapped(X):
         X = _mapped(X, view, embedding.name, n_threads)
     elif view.clip_quantile is None and view.normalize != "zscore":
         X = _normalized_in_blocks(xp, X, view, embedding.name, n_threads)
@@ -55,12 +55,20 @@ def prepare(embedding: Embedding, view: View, n_threads: int = 1) -> Any:
         X = _standardized(X, n_threads)
     else:
         X = _normalized(xp, xp.astype(X, xp.float64), view, embedding.name)
+    if xp is np and X.item(0) != X.item(-X.shape[1]):  # the first column says it for less
+        return X
     if bool(xp.all(X[0, :] == X[-1, :])) and bool(xp.all(X[:1, :] == X)):
         raise ValueError(
             f"`{embedding.name}` is constant after normalize={view.normalize!r}: all rows "
             "become equal; choose another normalisation"
         )
     return X
+
+
+def _is_mapped(X: Any) -> bool:
+    from consilience._mapped import is_mapped
+
+    return is_mapped(X)
 
 
 def normalized_rows(X: Any, normalize: Normalize, name: str) -> Any:
@@ -175,6 +183,8 @@ def _normalized_in_blocks(xp: Any, X: Any, view: View, name: str, n_threads: int
     if isinstance(X, np.ndarray):
         # Threads take more at a time, as they wait for each other between NumPy's calls.
         step = max(1, (1 << (14 if n_threads == 1 else 17)) // d)
+        if n <= step:
+            return _normalized(xp, X.astype(np.float64), view, name)
         out = np.empty((n, d))
 
         def write(start: int) -> None:
@@ -195,6 +205,7 @@ def _normalized_in_blocks(xp: Any, X: Any, view: View, name: str, n_threads: int
 
 
 def _normalized(xp: Any, X: Any, view: View, name: str, first_row: int = 0) -> Any:
+    """Return the rows as `view` wants them; NumPy's are a copy that may be written to."""
     if view.clip_quantile is not None:
         limit = _quantile(xp, xp.reshape(xp.abs(X), (-1,)), view.clip_quantile)
         X = xp.clip(X, -limit, limit)
@@ -208,12 +219,21 @@ def _normalized(xp: Any, X: Any, view: View, name: str, first_row: int = 0) -> A
     if view.normalize == "l2" or view.unit_rows:
         # In two steps, so that no square over- or underflows.
         X = _divide_by_largest(xp, X, name, first_row)
-        X = X / xp.sqrt(xp.sum(X * X, axis=1, keepdims=True))
+        if xp is np:  # what np.sum calls, by way of Python
+            X /= np.sqrt(np.add.reduce(X * X, axis=1, keepdims=True))
+        else:
+            X = X / xp.sqrt(xp.sum(X * X, axis=1, keepdims=True))
     return X
 
 
 def _divide_by_largest(xp: Any, X: Any, name: str, first_row: int) -> Any:
-    lengths = xp.max(xp.abs(X), axis=1, keepdims=True)
+    if xp is np:
+        lengths = np.maximum.reduce(np.abs(X), axis=1, keepdims=True)
+        if np.count_nonzero(lengths) == len(lengths):
+            X /= lengths
+            return X
+    else:
+        lengths = xp.max(xp.abs(X), axis=1, keepdims=True)
     zero = xp.reshape(lengths == 0, (-1,))
     if bool(xp.any(zero)):
         row = first_row + int(xp.argmax(xp.astype(zero, xp.int32)))

@@ -17,20 +17,22 @@ class _OneBlasThread:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._inside = 0
-        self._controller: Any = None
-        self._limiter: Any = None
+        self._libraries: list[Any] | None = None
+        self._before: list[tuple[Any, int]] = []
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forked)
 
     def __enter__(self) -> None:
         with self._lock:
             if self._inside == 0:
-                if self._controller is None:
+                if self._libraries is None:
                     from threadpoolctl import ThreadpoolController
 
-                    self._controller = ThreadpoolController()
-                _take_control()
-                self._limiter = self._controller.limit(limits=1, user_api="blas")
+                    found = ThreadpoolController().select(user_api="blas")
+                    self._libraries = found.lib_controllers
+                threads = [(library, library.get_num_threads()) for library in self._libraries]
+                self._before = [one for one in threads if one[1] != 1]
+                self._set([(library, 1) for library, _ in self._before])
             self._inside += 1
 
     def __exit__(self, *error: object) -> None:
@@ -40,8 +42,14 @@ class _OneBlasThread:
                 self._restore()
 
     def _restore(self) -> None:
+        self._set(self._before)
+
+    def _set(self, threads: list[tuple[Any, int]]) -> None:
+        if not threads:
+            return
         _take_control()
-        self._limiter.restore_original_limits()
+        for library, count in threads:
+            library.set_num_threads(count)
         _take_control()
 
     def _forked(self) -> None:

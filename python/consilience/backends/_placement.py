@@ -33,10 +33,13 @@ class Place(NamedTuple):
         return f"{self.library} {where.get(self.kind, 'on another device')}"
 
 
+HOST = Place("host", 0, "numpy")
+
+
 def place(array: Any) -> Place:
     """Return where an array that passed the gate is, without touching its entries."""
     if isinstance(array, np.ndarray):
-        return Place("host", 0, "numpy")
+        return HOST
     library = type(array).__module__.partition(".")[0].removesuffix("lib")  # jaxlib
     if library == "torch":
         kind = {"cuda": "gpu", "cpu": "host"}.get(array.device.type, "other")
@@ -73,7 +76,7 @@ def _jax_has_float64() -> bool:
 def common_place(places: Sequence[Place]) -> Place:
     """Return where all of the arrays are; host memory if there are none."""
     if not places:
-        return Place("host", 0, "numpy")
+        return HOST
     first = places[0]
     for other in places[1:]:
         if (other.kind, other.number) == (first.kind, first.number):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -22,6 +23,7 @@ from consilience.backends._columns import (
     most_fitting,
     ranks_in_parts,
 )
+from consilience.backends._placement import UnsupportedArraysError
 from consilience.backends._recall import certified, sampled_rows
 from consilience.backends._screening import most_axes, pruning_axes, rest_axes, words_tell
 from consilience.backends.base import (
@@ -85,8 +87,6 @@ class NativeBackend:
         cls, arrays: Sequence[Any], *, n_threads: int | None, max_memory: int | None
     ) -> Self:
         """Return the backend if it can work on `arrays`."""
-        from consilience.backends import UnsupportedArraysError
-
         for array in arrays:
             if not isinstance(array, np.ndarray):
                 raise UnsupportedArraysError(
@@ -157,30 +157,31 @@ class NativeBackend:
             n_rows,
             lambda count: _core.knn_exact_bytes(len(X), X.shape[1], n_axes, count, k),
         )
-        wanted = np.arange(n_rows) if rows is None and stripe < n_rows else rows
+
+        def searched(some: Indices | None) -> tuple[Indices, Floats, int]:
+            return _core.knn_exact(
+                X,
+                k=k,
+                distance=distance,
+                rows=some,
+                tile=self.tile or 480,
+                axes=axes,
+                rest_axes=rest,
+                words=words,
+                n_threads=self.n_threads,
+            )
+
+        n_all = None if rows is None else len(X)
         # BLAS turns rows onto axes; products are the kernel's own.
         with nullcontext() if axes is None else one_blas_thread:
-            parts = [
-                _core.knn_exact(
-                    X,
-                    k=k,
-                    distance=distance,
-                    rows=None if wanted is None else wanted[first : first + stripe],
-                    tile=self.tile or 480,
-                    axes=axes,
-                    rest_axes=rest,
-                    words=words,
-                    n_threads=self.n_threads,
-                )
-                for first in range(0, n_rows, stripe)
-            ]
+            if stripe == n_rows:
+                return Graph(*searched(rows), rows=rows, n_all=n_all)
+            wanted = np.arange(n_rows) if rows is None else rows
+            stripes = range(0, n_rows, stripe)
+            parts = [searched(wanted[first : first + stripe]) for first in stripes]
         indices, distances, judged = zip(*parts, strict=True)
         return Graph(
-            indices[0] if len(parts) == 1 else np.concatenate(indices),
-            distances[0] if len(parts) == 1 else np.concatenate(distances),
-            sum(judged),
-            rows=rows,
-            n_all=None if rows is None else len(X),
+            np.concatenate(indices), np.concatenate(distances), sum(judged), rows=rows, n_all=n_all
         )
 
     def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 8) -> Graph:
@@ -221,12 +222,16 @@ class NativeBackend:
 
         def of_batch(batch: Sequence[tuple[int, int]]) -> int:
             used = {m for pair in batch for m in pair}
-            width = sum(widths[m] for m in used)
-            result = sum(8 * (widths[a] + 2) * (widths[b] + 2) for a, b in batch)
+            width = sum([widths[m] for m in used])
+            result = sum([8 * (widths[a] + 2) * (widths[b] + 2) for a, b in batch])
             return _core.moments_bytes(len(sets[0]), width, len(used)) + result
 
         size = self._fitting("moments", len(pairs), needed)
         shifts = [self._column_means(shift_rows(X)) for X in sets] if shifts is None else shifts
+        if size == len(pairs):
+            for (a, b), matrix in zip(pairs, self._moments(sets, pairs, shifts), strict=True):
+                yield Moments(matrix, shifts[a], shifts[b])
+            return
         for first in range(0, len(pairs), size):
             batch = pairs[first : first + size]
             used = sorted({m for pair in batch for m in pair})
@@ -251,7 +256,7 @@ class NativeBackend:
             return _core.moments(parts, pairs=pairs, shifts=shifts, n_threads=self.n_threads)
 
         if not any(map(is_mapped, sets)):
-            return of_rows(slice(None))
+            return _core.moments(sets, pairs=pairs, shifts=shifts, n_threads=self.n_threads)
         row_bytes = sum(X.shape[1] * X.itemsize for X in sets)
         step = max(1024, READ_AHEAD // row_bytes)
         total = [np.zeros((len(shifts[a]) + 2, len(shifts[b]) + 2)) for a, b in pairs]
@@ -268,7 +273,7 @@ class NativeBackend:
         double_tiles = n_samples <= FLOAT64_SAMPLES or any(map(_strains_float32, channels))
         # Float64 tiles of all channels should stay in a worker's cache, or close to it; float32
         # ones are made in smaller blocks.
-        tile = int(np.clip(2 ** round(9 - np.log2(n_channels + 1) / 2), 64, 256))
+        tile = min(max(64, 2 ** round(9 - math.log2(n_channels + 1) / 2)), 256)
         tile = self.tile or (tile if double_tiles else 480)
         self._check_memory(
             "pair_terms",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
 from consilience._validate import check_choice, check_integer
 from consilience.metrics._registry import Dependence, Null, Score
 from consilience.metrics._rows import RowSettings
 from consilience.needs import Distance, EdgeNeed, GraphNeed, Method, Need, Normalize, RankNeed, View
-from consilience.terms import Recall
+from consilience.terms import Recall, mean
 
 GraphDistance = Literal["l2", "cosine", "ip"]
 METHODS = ("exact", "approx")
@@ -60,7 +61,7 @@ class SearchSettings(RowSettings):
         """Return the mean of what the rows add as a score."""
         rows = self.influence(terms, a, b)
         assert rows is not None
-        return Score(float(rows.mean()), null, self.found(terms, a, b))
+        return Score(mean(rows), null, self.found(terms, a, b))
 
     @property
     def seeded(self) -> bool:
@@ -112,7 +113,7 @@ class GraphSettings(SearchSettings):
         """Return whether a relabelling needs no more than a look at the lists of all rows."""
         return self.rows is None
 
-    @property
+    @cached_property
     def graph(self) -> GraphNeed:
         """Return the graph asked for; cosine is l2 on rows of length 1."""
         if self.distance == "cosine":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from consilience._validate import check_choice, check_positive
@@ -40,7 +41,7 @@ class KernelSettings(RowSettings):
             return None
         return "its linear kernel is exact in one pass over all rows; leave `rows` out"
 
-    @property
+    @cached_property
     def need(self) -> MomentNeed | PairNeed:
         """Return what the kernel asks for."""
         view = View(self.normalize)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -36,13 +36,8 @@ def _u_centered(ab: float, rows: float, totals: tuple[float, float], n: int) -> 
     return centered / (n * (n - 3.0))
 
 
-def double_centered_product(ab: float, rows_a: Floats, rows_b: Floats) -> float:
-    """Return Σ_ij (HAH)_ij (HBH)_ij, H = I - 11ᵀ/n; sums and rows include the diagonal."""
-    totals = float(rows_a.sum()), float(rows_b.sum())
-    return _double_centered(ab, float(rows_a @ rows_b), totals, len(rows_a))
-
-
 def _double_centered(ab: float, rows: float, totals: tuple[float, float], n: int) -> float:
+    """Return Σ_ij (HAH)_ij (HBH)_ij, H = I - 11ᵀ/n; sums and rows include the diagonal."""
     return ab - 2.0 * rows / n + totals[0] * totals[1] / (float(n) * n)
 
 
@@ -52,7 +47,7 @@ class CenteredKernels:
 
     xy, xx, yy : Σ_ij (HAH)_ij (HBH)_ij and so on
     u_xy, u_xx, u_yy : their U-centred counterparts
-    trace, diagonal_squares : Σ (HAH)_ii and Σ (HAH)_ii² of A and of B
+    diagonals : says Σ (HAH)_ii of A and of B, and Σ (HAH)_ii², which a biased null alone reads
     """
 
     n: int
@@ -62,16 +57,13 @@ class CenteredKernels:
     u_xy: float
     u_xx: float
     u_yy: float
-    trace: tuple[float, float]
-    diagonal_squares: tuple[float, float]
+    diagonals: Callable[[], tuple[tuple[float, float], tuple[float, float]]]
 
     def null_of_product(self, *, unbiased: bool) -> tuple[float, float]:
         """Return mean and standard deviation of `xy`, or `u_xy`, over all relabellings."""
         if unbiased:
             return 0.0, u_centered_std(self.n) * math.sqrt(max(self.u_xx * self.u_yy, 0.0))
-        mean, variance = centered_moments(
-            self.n, self.trace, self.diagonal_squares, (self.xx, self.yy)
-        )
+        mean, variance = centered_moments(self.n, *self.diagonals(), (self.xx, self.yy))
         return mean, math.sqrt(variance)
 
     def require_spread(self, names: tuple[str, str]) -> None:
@@ -100,27 +92,30 @@ class Side:
     whole_total: float
     centered: float
     u_centered: float
-    trace: float
-    diagonal_squares: float
 
     @classmethod
     def of(cls, squares: float, rows: Floats, diagonal: Floats) -> Side:
         """Return it."""
         n = len(rows)
         whole = rows + diagonal
+        total, whole_total = float(np.add.reduce(rows)), float(np.add.reduce(whole))
         with_diagonal = squares + float(diagonal @ diagonal)
-        centered = diagonal - 2.0 * whole / n + whole.sum() / (float(n) * n)
         return cls(
             rows,
             diagonal,
             whole,
-            float(rows.sum()),
-            float(whole.sum()),
-            double_centered_product(with_diagonal, whole, whole),
-            u_centered_product(squares, rows, rows) if n > 3 else math.nan,
-            float(centered.sum()),
-            float(centered @ centered),
+            total,
+            whole_total,
+            _double_centered(with_diagonal, float(whole @ whole), (whole_total, whole_total), n),
+            _u_centered(squares, float(rows @ rows), (total, total), n) if n > 3 else math.nan,
         )
+
+    @cached_property
+    def diagonal_sums(self) -> tuple[float, float]:
+        """Return Σ (HAH)_ii and Σ (HAH)_ii²."""
+        n = len(self.rows)
+        centered = self.diagonal - 2.0 * self.whole / n + self.whole_total / (float(n) * n)
+        return float(centered.sum()), float(centered @ centered)
 
 
 def of_sums(sums: PairSums) -> CenteredKernels:
@@ -129,11 +124,11 @@ def of_sums(sums: PairSums) -> CenteredKernels:
 
 
 def _side_a(sums: PairSums) -> Side:
-    return Side.of(sums.aa, sums.rows_a, sums.diagonals[0])
+    return Side.of(sums.aa, sums.rows_a, sums.at_zero - 2.0 * sums.offsets_a)
 
 
 def _side_b(sums: PairSums) -> Side:
-    return Side.of(sums.bb, sums.rows_b, sums.diagonals[1])
+    return Side.of(sums.bb, sums.rows_b, sums.at_zero - 2.0 * sums.offsets_b)
 
 
 def _of_sides(ab: float, a: Side, b: Side) -> CenteredKernels:
@@ -151,9 +146,13 @@ def _of_sides(ab: float, a: Side, b: Side) -> CenteredKernels:
         u_xy,
         a.u_centered,
         b.u_centered,
-        (a.trace, b.trace),
-        (a.diagonal_squares, b.diagonal_squares),
+        partial(_diagonals, a, b),
     )
+
+
+def _diagonals(a: Side, b: Side) -> tuple[tuple[float, float], tuple[float, float]]:
+    (trace_a, squares_a), (trace_b, squares_b) = a.diagonal_sums, b.diagonal_sums
+    return (trace_a, trace_b), (squares_a, squares_b)
 
 
 def of_pairs(terms: Any, a: int, b: int, need: PairNeed) -> CenteredKernels:
@@ -199,8 +198,7 @@ def of_moments(xy: CenteredMoments, xx: CenteredMoments, yy: CenteredMoments) ->
         unbiased(xy, f_xy),
         unbiased(xx, f_xx),
         unbiased(yy, f_yy),
-        (xx.norms_x, yy.norms_x),
-        (xx.norms_xy, yy.norms_xy),
+        lambda: ((xx.norms_x, yy.norms_x), (xx.norms_xy, yy.norms_xy)),
     )
 
 

@@ -14,6 +14,7 @@ from consilience._validate import check_choice, check_k
 from consilience.inference.laws import Law, PearsonThree
 from consilience.needs import EdgeNeed, GraphNeed, Need, RankNeed
 from consilience.terms import Floats, Indices
+from consilience.views import check_view
 
 Kind = Literal["pair", "directed", "single"]
 # How the rows that a score is made of hang together; see `MetricSettings.influence`.
@@ -138,8 +139,6 @@ class MetricSettings:
 
     def check(self, terms: Any) -> None:
         """Raise unless the terms' samples suffice."""
-        from consilience.views import check_view
-
         n = terms.n_samples
         if n < self.least_samples:
             raise ValueError(

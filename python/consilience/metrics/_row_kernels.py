@@ -146,6 +146,6 @@ def estimated_kernels(terms: Any, a: int, b: int, need: PairNeed) -> CenteredKer
 
         traces = trace(sums.rows_a, sums.offsets_a), trace(sums.rows_b, sums.offsets_b)
         unknown = math.nan, math.nan
-        return CenteredKernels(n, xy, xx, yy, *u, traces, unknown)
+        return CenteredKernels(n, xy, xx, yy, *u, lambda: (traces, unknown))
 
     return terms.derived((a, b), ("estimated kernels", need), make)  # type: ignore[no-any-return]

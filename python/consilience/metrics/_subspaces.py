@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,8 @@ class Subspace:
 
     def rank_of_variance(self, share: float) -> int:
         """Return how few axes hold at least this share of the variance."""
-        held = np.cumsum(self.lengths**2)
-        return int(np.searchsorted(held, share * held[-1] * (1.0 - 1e-12)) + 1)
+        held = (self.lengths**2).cumsum()
+        return int(held.searchsorted(share * held[-1] * (1.0 - 1e-12)) + 1)
 
 
 def subspace(moments: CenteredMoments, rcond: float) -> Subspace:
@@ -46,7 +47,7 @@ def subspace(moments: CenteredMoments, rcond: float) -> Subspace:
     values, vectors = values[::-1], vectors[:, ::-1]
     most = min(len(values), moments.n_samples - 1)
     kept = values[:most] > values[0] * rcond * rcond
-    rank = int(kept.sum())
+    rank = int(np.count_nonzero(kept))
     return Subspace(vectors[:, :rank], np.sqrt(values[:rank]), len(values) - rank)
 
 
@@ -72,8 +73,11 @@ def settled(found: Canonical, x: Subspace) -> Canonical:
     Within a block of equal correlations any rotation of the variates serves; the principal
     axes of X inside the block do not depend on the order of the samples.
     """
+    close = np.diff(found.correlations) >= -EQUAL
     left = found.left.copy()
-    edges = np.flatnonzero(-np.diff(found.correlations) > EQUAL) + 1
+    if not close.any():
+        return Canonical(found.correlations, left, found.right)
+    edges = np.flatnonzero(~close) + 1
     for block in np.split(np.arange(len(found.correlations)), edges):
         if len(block) > 1:
             part = found.left[:, block]
@@ -96,7 +100,7 @@ def correlations(xy: Floats, x: Subspace, y: Subspace) -> Floats:
 
 def whitened(xy: Floats, x: Subspace, y: Subspace) -> Floats:
     """Return the cross-moment over the principal axes scaled to length 1."""
-    return np.asarray((x.axes.T @ xy @ y.axes) / np.outer(x.lengths, y.lengths))
+    return np.asarray((x.axes.T @ xy @ y.axes) / (x.lengths[:, None] * y.lengths))
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ class SubspaceSettings(MetricSettings):
         if not 0.0 < self.rcond < 1.0:
             raise ValueError(f"`rcond` must be in (0, 1), got {self.rcond}")
 
-    @property
+    @cached_property
     def need(self) -> MomentNeed:
         """Return the moments asked for."""
         return MomentNeed(View(self.normalize))

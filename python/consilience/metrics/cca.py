@@ -11,7 +11,7 @@ from consilience._evaluate import score
 from consilience.metrics._registry import Score, metric
 from consilience.metrics._subspaces import SubspaceSettings, correlations
 from consilience.needs import Normalize
-from consilience.terms import Floats
+from consilience.terms import Floats, mean
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Cca(SubspaceSettings):
         if a == b:  # a set spans itself
             return Score(1.0, details=details)
         found = correlations(terms.moments(a, b, self.need).xy, x, y)
-        return Score(float(found.mean()), details=details)
+        return Score(mean(found), details=details)
 
     def influence(self, terms: Any, a: int, b: int) -> Floats:
         """Return what each row adds to the mean correlation, to first order."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -66,7 +67,7 @@ class Cknna(SearchSettings):
         """Return whether a relabelling needs no more than a look at the edges of all rows."""
         return self.variant == "paper" and self.rows is None
 
-    @property
+    @cached_property
     def edges(self) -> EdgeNeed:
         """Return the graph and its edge values."""
         graph = self.search(View(self.normalize), "ip", self.k)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -39,9 +39,14 @@ class DimensionMle(SearchSettings):
         check_choice(self.combine, "combine", ["harmonic", "mean"])
         super().__post_init__()
 
+    @cached_property
+    def need(self) -> GraphNeed:
+        """Return what the formula reads."""
+        return self.search(View(self.normalize), "l2", self.k)
+
     def needs(self) -> tuple[GraphNeed, ...]:
         """Return the terms the formula reads."""
-        return (self.search(View(self.normalize), "l2", self.k),)
+        return (self.need,)
 
     def score(self, terms: Any, a: int, b: int | None = None) -> Score:
         """Return the dimension of model a."""
@@ -55,7 +60,7 @@ class DimensionMle(SearchSettings):
 
     def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
         """Yield what takes a logarithm of every distance."""
-        (need,) = self.needs()
+        need = self.need
         for (m,) in cells:
             yield Ahead(partial(terms.log_distances, m, need))
 
@@ -71,7 +76,7 @@ class DimensionMle(SearchSettings):
         return for_each_split(of_rows, *self._distances(terms, a))
 
     def _distances(self, terms: Any, a: int) -> tuple[Floats, Floats, Floats]:
-        (need,) = self.needs()
+        need = self.need
         first, last = terms.nearest(a, need, (1, self.k))
         return first, last, terms.log_distances(a, need)
 

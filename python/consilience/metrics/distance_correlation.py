@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from consilience._evaluate import score
@@ -44,9 +45,14 @@ class DistanceCorrelation(RowSettings):
     def least_samples(self) -> int:  # type: ignore[override]
         return 4 if self.unbiased else 2
 
+    @cached_property
+    def need(self) -> PairNeed:
+        """Return what the formula reads."""
+        return PairNeed(View(self.normalize), rows=self.rows, seed=self.seed)
+
     def needs(self) -> tuple[PairNeed, ...]:
         """Return the terms the formula reads."""
-        return (PairNeed(View(self.normalize), rows=self.rows, seed=self.seed),)
+        return (self.need,)
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
@@ -82,11 +88,11 @@ class DistanceCorrelation(RowSettings):
         return Score(math.sqrt(max(rows.ratio, 0.0)), null, details)
 
     def _products(self, terms: Any, a: int, b: int) -> CenteredKernels:
-        (need,) = self.needs()
+        need = self.need
         return (estimated_kernels if self.sampled(terms) else of_pairs)(terms, a, b, need)
 
     def _products_of_rows(self, terms: Any, a: int, b: int) -> RowProducts:
-        return of_rows(terms, a, b, self.needs()[0], "u" if self.unbiased else "double")
+        return of_rows(terms, a, b, self.need, "u" if self.unbiased else "double")
 
     def influence(self, terms: Any, a: int, b: int) -> Floats | None:
         """Return what each sampled row adds to the score, to first order; not to a root of 0."""
@@ -98,12 +104,12 @@ class DistanceCorrelation(RowSettings):
         return rows.influence / (2.0 * math.sqrt(rows.ratio)) if rows.ratio > 0.0 else None
 
     def _blocks(self, terms: Any, a: int, b: int) -> tuple[Block, Block]:
-        (need,) = self.needs()
+        need = self.need
         return terms.block(a, need), terms.block(b, need)
 
     def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
         """Yield what the law reads of each model."""
-        (need,) = self.needs()
+        need = self.need
         if law and not self.sampled(terms):
             yield from product_ahead(terms, models_in(cells), need, unbiased=self.unbiased)
 
@@ -111,7 +117,7 @@ class DistanceCorrelation(RowSettings):
         """Return the gamma law with the moments of the null, of the square if biased."""
         if self.sampled(terms):
             return None
-        skew = skewness_of_product(terms, a, b, self.needs()[0], unbiased=self.unbiased)
+        skew = skewness_of_product(terms, a, b, self.need, unbiased=self.unbiased)
         if self.unbiased:
             return fitted(score, skew)
         products = self._products(terms, a, b)

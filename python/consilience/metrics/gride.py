@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from consilience._evaluate import score_one
@@ -41,9 +42,14 @@ class Gride(SearchSettings):
         check_k(self.n2, terms.n_samples, name="n2")
         super().check(terms)
 
+    @cached_property
+    def need(self) -> GraphNeed:
+        """Return what the formula reads."""
+        return self.search(View(self.normalize), "l2", self.n2)
+
     def needs(self) -> tuple[GraphNeed, ...]:
         """Return the terms the formula reads."""
-        return (self.search(View(self.normalize), "l2", self.n2),)
+        return (self.need,)
 
     def score(self, terms: Any, a: int, b: int | None = None) -> Score:
         """Return the dimension of model a."""
@@ -63,7 +69,7 @@ class Gride(SearchSettings):
         return for_each_split(of_rows, *self._nearest(terms, a))
 
     def _nearest(self, terms: Any, a: int) -> tuple[Floats, Floats]:
-        first, second = terms.nearest(a, self.needs()[0], (self.n1, self.n2))
+        first, second = terms.nearest(a, self.need, (self.n1, self.n2))
         return first, second
 
 

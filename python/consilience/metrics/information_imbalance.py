@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -43,10 +43,15 @@ class InformationImbalance(SearchSettings):
         check_choice(self.distance, "distance", ["l2", "cosine"])
         super().__post_init__()
 
+    @cached_property
+    def need(self) -> RankNeed:
+        """Return what the formula reads."""
+        view = View(self.normalize, unit_rows=self.distance == "cosine")
+        return RankNeed(self.search(view, "l2", self.k))
+
     def needs(self) -> tuple[RankNeed, ...]:
         """Return the terms the formula reads."""
-        view = View(self.normalize, unit_rows=self.distance == "cosine")
-        return (RankNeed(self.search(view, "l2", self.k)),)
+        return (self.need,)
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the imbalance from model a to model b."""
@@ -64,7 +69,7 @@ class InformationImbalance(SearchSettings):
         """Yield what the null reads of each model."""
         if self.sampled(terms):
             return
-        (need,) = self.needs()
+        need = self.need
         sources, targets = (models_in((cell[end],) for cell in cells) for end in (0, -1))
         yield from mantel_ahead(terms, sources, need.graph, law=law)
         # Ranks are made in models that others are held against, and no others.
@@ -75,18 +80,18 @@ class InformationImbalance(SearchSettings):
 
     def influence(self, terms: Any, a: int, b: int) -> Floats:
         """Return the score of each row."""
-        ranks = terms.rank_sums(a, b, self.needs()[0])
+        ranks = terms.rank_sums(a, b, self.need)
         return np.asarray(2.0 / (terms.n_samples * self.k) * ranks)
 
     def _mantel(self, terms: Any, a: int, b: int) -> tuple[MantelTerms, MantelTerms]:
-        (need,) = self.needs()
+        need = self.need
         return terms.mantel(a, need.graph), terms.rank_mantel(b, need)
 
     def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
         """Return a law of minus the score, with the skewness of a block."""
         if self.sampled(terms):
             return None
-        (need,) = self.needs()
+        need = self.need
         n = terms.n_samples
         sides = (a, need.graph), (b, need)
         skew = skewness(*(terms.cubic(*side, "symmetric_terms") for side in sides))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,22 +22,27 @@ class Procrustes(MetricSettings):
     normalize: Normalize = "none"
     least_samples = 3
 
+    @cached_property
+    def need(self) -> MomentNeed:
+        """Return what the formula reads."""
+        return MomentNeed(View(self.normalize))
+
     def needs(self) -> tuple[MomentNeed, ...]:
         """Return the terms the formula reads."""
-        return (MomentNeed(View(self.normalize)),)
+        return (self.need,)
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
-        (need,) = self.needs()
+        need = self.need
         xx, yy = (terms.moments(m, m, need).norms_x for m in (a, b))
         if a == b:  # the singular values of X'X add up to its trace
             return Score(1.0)
-        nuclear = float(np.linalg.norm(terms.moments(a, b, need).xy, "nuc"))
-        return Score(nuclear / math.sqrt(xx * yy))
+        lengths = np.linalg.svd(terms.moments(a, b, need).xy, compute_uv=False)
+        return Score(float(np.add.reduce(lengths)) / math.sqrt(xx * yy))
 
     def influence(self, terms: Any, a: int, b: int) -> Floats:
         """Return what each row adds to the ratio of norms, to first order."""
-        (need,) = self.needs()
+        need = self.need
         left, lengths, right = np.linalg.svd(terms.moments(a, b, need).xy, full_matrices=False)
         rotation = left @ right
 

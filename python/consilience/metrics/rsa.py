@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -53,18 +54,23 @@ class Rsa(RowSettings):
             return None
         return "its ranks are of a sample of pairs already; leave `rows` out"
 
-    def needs(self) -> tuple[PairNeed | SampleNeed, ...]:
-        """Return the terms the formula reads."""
+    @cached_property
+    def need(self) -> PairNeed | SampleNeed:
+        """Return what the formula reads."""
         cosine = self.distance == "cosine"
         view = View(self.normalize, unit_rows=cosine)
         if self.correlation == "spearman":
-            return (SampleNeed(view),)  # ranks of |x - y| are those of 1 - cos on unit rows
+            return SampleNeed(view)  # ranks of |x - y| are those of 1 - cos on unit rows
         function: PairFunction = "squared" if cosine else "distance"
-        return (PairNeed(view, function, rows=self.rows, seed=self.seed),)
+        return PairNeed(view, function, rows=self.rows, seed=self.seed)
+
+    def needs(self) -> tuple[PairNeed | SampleNeed, ...]:
+        """Return the terms the formula reads."""
+        return (self.need,)
 
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
-        (need,) = self.needs()
+        need = self.need
         if isinstance(need, PairNeed):
             how = self._of_rows if self.sampled(terms) else self._pearson
             return how(terms, a, b, need)
@@ -99,27 +105,27 @@ class Rsa(RowSettings):
 
     def influence(self, terms: Any, a: int, b: int) -> Floats | None:
         """Return what each sampled row adds to the correlation, to first order."""
-        (need,) = self.needs()
+        need = self.need
         if not (isinstance(need, PairNeed) and self.sampled(terms)):
             return None
         return self._products_of_rows(terms, a, b, need).influence
 
     def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
         """Yield what the law reads of each model."""
-        (need,) = self.needs()
+        need = self.need
         if law and isinstance(need, PairNeed) and not self.sampled(terms):
             yield from cubic_ahead(terms, models_in(cells), need, "plain_terms")
 
     def law(self, terms: Any, a: int, b: int, score: Score) -> Law | None:
         """Return the gamma law with the moments of the null."""
-        (need,) = self.needs()
+        need = self.need
         if not isinstance(need, PairNeed) or self.sampled(terms):
             return None
         return fitted(score, skewness(*(terms.cubic(m, need, "plain_terms") for m in (a, b))))
 
     def pair_error(self, terms: Any, a: int, b: int, score: Score) -> float | None:
         """Return the standard error of a correlation over pairs."""
-        (need,) = self.needs()
+        need = self.need
         if not isinstance(need, PairNeed):
             return None
         x, y = (terms.block(m, need).standardized for m in (a, b))

@@ -10,6 +10,7 @@ from consilience._validate import check_integer
 from consilience.metrics._registry import Score, metric
 from consilience.metrics._subspaces import Subspace, SubspaceSettings, correlations
 from consilience.needs import Normalize
+from consilience.terms import mean
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Svcca(SubspaceSettings):
         if a == b:  # a set spans itself
             return Score(1.0, details=details)
         found = correlations(terms.moments(a, b, self.need).xy, x, y)
-        return Score(float(found.mean()), details=details)
+        return Score(mean(found), details=details)
 
     def _main_axes(self, terms: Any, m: int) -> Subspace:
         axes = self.axes(terms, m)

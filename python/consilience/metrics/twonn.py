@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from consilience._evaluate import score_one
@@ -39,9 +40,14 @@ class Twonn(SearchSettings):
             raise ValueError(f"`discard` must be in [0, 1), got {self.discard}")
         super().__post_init__()
 
+    @cached_property
+    def need(self) -> GraphNeed:
+        """Return what the formula reads."""
+        return self.search(View(self.normalize), "l2", 2)
+
     def needs(self) -> tuple[GraphNeed, ...]:
         """Return the terms the formula reads."""
-        return (self.search(View(self.normalize), "l2", 2),)
+        return (self.need,)
 
     def score(self, terms: Any, a: int, b: int | None = None) -> Score:
         """Return the dimension of model a."""
@@ -63,7 +69,7 @@ class Twonn(SearchSettings):
         return for_each_split(of_rows, *self._nearest(terms, a))
 
     def _nearest(self, terms: Any, a: int) -> tuple[Floats, Floats]:
-        r1, r2 = terms.nearest(a, self.needs()[0], (1, 2))
+        r1, r2 = terms.nearest(a, self.need, (1, 2))
         return r1, r2
 
 
