@@ -17,8 +17,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 import consilience as cs
 from consilience import store
 from consilience.backends import Channel, UnsupportedArraysError
+from consilience.backends.base import PAIR_STEP
 from consilience.backends.striped import LostWorkersError, StripedBackend
-from consilience.backends.striped._plan import LEAST_ROWS, batches_of_pairs, stripes_of
+from consilience.backends.striped._plan import (
+    LEAST_ROWS,
+    batches_of_pairs,
+    stripes_of,
+    triangle_stripes,
+)
 from consilience.backends.striped._task import run_task
 from engine import native
 
@@ -99,8 +105,8 @@ def test_every_op_finds_what_the_inner_backend_finds(stripe_rows, threads, sets,
             assert_allclose(table.rows, expected.rows, rtol=1e-12)
             assert_array_equal(table.pairs, expected.pairs)
         table, expected = ops.pair_terms(channels), whole.pair_terms(channels)
-        assert_array_equal(table.products, expected.products)
-        assert_array_equal(table.rows, expected.rows)
+        assert_allclose(table.products, expected.products, rtol=1e-12)
+        assert_allclose(table.rows, expected.rows, rtol=1e-12, atol=1e-10)
         assert_array_equal(
             ops.edge_values(X, graph, centered=True), whole.edge_values(X, graph, centered=True)
         )
@@ -185,6 +191,21 @@ def test_what_takes_no_time_is_no_task(sets, tmp_path, striped):
     assert_array_equal(found.matrix, expected.matrix)
     assert ops.journal.computed == 0
     assert not results(tmp_path)
+
+
+def test_stripes_of_a_triangle_have_about_equal_work():
+    n = 100_003
+    stripes = triangle_stripes(n, 2.0 * n * n * 256, seconds=5.0, rows=None)
+    assert [first for first, _ in stripes] == [0, *(stop for _, stop in stripes[:-1])]
+    assert stripes[-1][1] == n
+    assert all(first % PAIR_STEP == 0 for first, _ in stripes)
+    pairs = [(n - first) ** 2 - (n - stop) ** 2 for first, stop in stripes]
+    assert len(pairs) == 7
+    assert max(pairs) < 1.01 * min(pairs)
+    assert triangle_stripes(n, 2.0 * n * n, seconds=5.0, rows=None) == [None]
+    for n_rows, expected in ((95, [(0, 48), (48, 95)]), (96, [(0, 48), (48, 96)]), (48, [None])):
+        # There are no shorter ones than steps of rows.
+        assert triangle_stripes(n_rows, 1.0, seconds=5.0, rows=1) == expected
 
 
 def test_pairs_are_batched_by_the_size_of_their_results(monkeypatch):
