@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
+# Ops that are asked for at once where others do their tasks: workers find those of the next one
+# when those of one run out. Each holds its prepared embeddings meanwhile.
+ABREAST = 4
+
+
 class StripedBackend:
     """A backend around another: heavy ops are cut by rows into tasks, the others are the inner's.
 
@@ -98,6 +103,15 @@ class StripedBackend:
     @property
     def name(self) -> str:
         return self.inner.name
+
+    @property
+    def abreast(self) -> int:
+        """Return how many ops may be asked for at once, by threads, to the end that it pays."""
+        return 1 if self._runner.executor is None else ABREAST
+
+    def stop(self) -> None:
+        """Have the ops that others asked for end, by an error: what they were for has failed."""
+        self._runner.stop()
 
     def with_threads(self, n_threads: int) -> Self:
         other = object.__new__(type(self))
