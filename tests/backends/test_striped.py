@@ -19,6 +19,7 @@ from consilience import store
 from consilience.backends import Channel, UnsupportedArraysError
 from consilience.backends.base import PAIR_STEP
 from consilience.backends.striped import LostWorkersError, StripedBackend
+from consilience.backends.striped._ops import OPS
 from consilience.backends.striped._plan import (
     LEAST_ROWS,
     batches_of_pairs,
@@ -131,6 +132,42 @@ def test_executors_and_none_give_the_same_bits(sets):
     with ThreadPoolExecutor(3) as executor:
         for mine, theirs in zip(sums(executor), here, strict=True):
             assert_array_equal(mine, theirs)
+
+
+EVERY_SUM = ["cka", "distance_correlation", "rsa", ("cka", {"kernel": "rbf"})]
+EVERY_SUM += ["cknna", ("information_imbalance", {"k": 4})]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_comparisons_agree_however_they_are_cut_and_whoever_did_some(
+    dtype, rng, tmp_path, monkeypatch
+):
+    n = 301
+    Z = rng.standard_normal((n, 3))
+    offset = 10.0 if dtype == np.float16 else 1e4  # where its steps are 0.008
+    models = {
+        name: (Z @ rng.standard_normal((3, d)) + offset).astype(dtype)
+        for name, d in (("a", 5), ("b", 8), ("c", 3))
+    }
+    for X in models.values():
+        X[100:110] = X[7]
+    how = {"null": None, "intervals": None}
+    plain = cs.compare(models, EVERY_SUM, **how)
+    monkeypatch.setattr("consilience.backends.striped.TASK_SECONDS", 1e-6)
+    monkeypatch.setattr("consilience.backends.striped._plan.LEAST_ROWS", dict.fromkeys(OPS, 37))
+    here = cs.compare(models, EVERY_SUM, **how, checkpoint=tmp_path / "kept")
+    written = results(tmp_path)
+    assert sum(path.name.startswith("pair_terms") for path in written) >= 4
+    for path in written[::2]:
+        path.unlink()
+    with ThreadPoolExecutor(3) as executor:
+        resumed = cs.compare(
+            models, EVERY_SUM, **how, checkpoint=tmp_path / "kept", client=executor
+        )
+    assert results(tmp_path) == written
+    for label in plain.metrics:
+        assert_array_equal(resumed[label], here[label])
+        assert_allclose(here[label], plain[label], rtol=1e-12)
 
 
 def test_mapped_rows_are_opened_where_they_are(sets, tmp_path, striped):

@@ -218,6 +218,21 @@ def test_a_worker_killed_in_the_middle_costs_its_tasks_alone(client, large, tmp_
     assert_array_equal(found.distances, expected.distances)
 
 
+def test_a_comparison_outlives_a_worker_while_steps_overlap(client, stores, tmp_path, monkeypatch):
+    cut_small(monkeypatch, 2e-5)
+    how = {"null": None, "intervals": None}
+    metrics = [*METRICS, ("cka", {"kernel": "rbf"}), "rsa"]
+    here = cs.compare(stores, metrics, **how, checkpoint=tmp_path / "here")
+    there, victim = tmp_path / "there", max(client.run(os.getpid).values())
+    killer = when(lambda: finished(there) >= 8, lambda: os.kill(victim, signal.SIGKILL))
+    found = cs.compare(stores, metrics, **how, checkpoint=there, client=client)
+    killer.join()
+    client.wait_for_workers(3)
+    assert finished(there) == finished(tmp_path / "here") > 30
+    for label in here.metrics:
+        assert_array_equal(found[label], here[label])
+
+
 def test_an_interrupt_leaves_what_is_finished(client, large, tmp_path):
     killer = when(
         lambda: finished(tmp_path / "kept") >= 5, lambda: os.kill(os.getpid(), signal.SIGINT)
