@@ -141,7 +141,7 @@ def test_a_study_runs_on_workers_and_cleans_up(client, stores, tmp_path, monkeyp
     monkeypatch.setattr(run_module, "compare", watched)
     there = run_study(plan, tmp_path / "there", report=False, client=client)
     assert seen[0] > 3
-    assert not (tmp_path / "there" / "terms" / "p").exists()
+    assert not (tmp_path / "there" / "terms").exists()
     monkeypatch.undo()
     here = run_study(plan, tmp_path / "here", report=False)
     assert_array_equal(there.part().matrix["cknna"], here.part().matrix["cknna"])
@@ -167,6 +167,9 @@ def test_a_study_of_many_samples_keeps_what_it_found(stores, tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         run_study(plan, tmp_path / "study", report=False)
     assert finished(tmp_path / "study" / "terms" / "p") == 3
+    monkeypatch.undo()
+    run_study(plan, tmp_path / "study", report=False)
+    assert not (tmp_path / "study" / "terms").exists()
 
 
 # ---- a cluster here ----------------------------------------------------------------------------
