@@ -1,6 +1,7 @@
 """What tasks cost: a plan in this process, and the same one on Dask with one and two workers.
 
-Five minutes on two cores. docs/scaling.md is made of it (scripts/scaling_model.py).
+And what overlapping steps are worth to two workers. Nine minutes on two cores. docs/scaling.md is
+made of it (scripts/scaling_model.py).
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from workloads import dense_neighbors, some_rows
+from workloads import dense_neighbors, dense_squares, some_rows
 
-from consilience.backends import select
+import consilience as cs
+from consilience import store
+from consilience.backends import Channel, select
 from consilience.backends.striped import StripedBackend
 from consilience.study.cluster import client_of
 from consilience.terms import Graph
@@ -25,6 +28,11 @@ D, K = 256, 25
 SEARCHED, STRIPE = 65_536, 8_192
 RANKED = 30_000
 SUMMED = 200_000
+PAIRED = 30_000
+# A comparison of several models by two workers.
+MODELS, COMPARED, WIDTH = 4, 50_000, 128
+METRICS = ("cka", "cknna", ("information_imbalance", {"k": 4}), "distance_correlation")
+ABREAST = {"steps after each other": 1, "steps overlapping": None}
 # Tasks that take no time, and stripes from which what every stripe pays is told.
 TINY = 60
 STRIPES = (1_024, 4_096)
@@ -59,6 +67,18 @@ def summed(ops: Any, X: Any) -> Any:
     return list(ops.moments([X, X[:, ::-1].copy()], [(0, 0), (0, 1), (1, 1)]))
 
 
+def paired(ops: Any, X: Any) -> Any:
+    return ops.pair_terms([Channel(X)])
+
+
+def check_pairs(found: Any, X: Any) -> None:
+    rows = some_rows(len(X), 8)
+    squares = dense_squares(X, rows)
+    expected = np.sqrt(squares, where=np.isfinite(squares), out=np.zeros_like(squares)).sum(axis=1)
+    sums = found.pair(0, 0).without_offsets().rows_a[rows]
+    np.testing.assert_allclose(sums, expected, rtol=1e-4)
+
+
 def check_search(found: Graph, X: Any) -> None:
     rows = some_rows(len(X), 32)
     expected, _ = dense_neighbors(X, rows, K)
@@ -84,6 +104,7 @@ OPS = {
     "knn_exact": (SEARCHED, STRIPE, searched, check_search),
     "rank_counts": (RANKED, 5_000, ranked, check_ranks),
     "moments": (SUMMED, 50_000, summed, check_sums),
+    "pair_terms": (PAIRED, 5_000, paired, check_pairs),
 }
 
 
@@ -178,3 +199,44 @@ def test_overhead(who, timed, native, quick, tmp_path):
         later.update(facts_of(tmp_path))
         ops.close()
     assert answer.indices.shape == (len(X), 3)
+
+
+@pytest.mark.parametrize("steps", ABREAST)
+def test_comparison(steps, timed, quick, tmp_path, monkeypatch):
+    """How much of two workers' time has no task: what overlapping steps are for."""
+    from consilience.backends import striped
+
+    monkeypatch.setattr(striped, "ABREAST", ABREAST[steps] or striped.ABREAST)
+    n = 1_000 if quick else COMPARED
+    sets = {}
+    for first in range(0, D - WIDTH + 1, (D - WIDTH) // (MODELS - 1)):
+        name, rows = f"from {first}", rows_of(n)[:, first : first + WIDTH].copy()
+        batches = [([f"s{i}" for i in range(n)], rows)]
+        store.write(tmp_path / name, batches, model=name, dataset={"name": "rows"})
+        sets[name] = store.open(tmp_path / name)
+    assert len(sets) == MODELS
+    later: dict[str, Any] = {}
+    with client_of(local=2) as client:
+        client.run(ready)
+        found = timed(
+            "ours",
+            f"a comparison of {MODELS} models n={n} d={WIDTH}, 2 workers",
+            lambda: cs.compare(
+                sets,
+                METRICS,
+                client=client,
+                checkpoint=tmp_path / "kept",
+                null=None,
+                intervals=None,
+            ),
+            rounds=1,
+            warmup=False,
+            later=later,
+            program=steps,
+            n=n,
+            workers=2,
+        )
+        if not quick:
+            later.update(facts_of(tmp_path))
+    assert found["distance_correlation"][0, 0] == pytest.approx(1.0)
+    assert np.isfinite(found["cknna"]).all()

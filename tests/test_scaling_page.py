@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import consilience as cs
+from consilience import store
+from consilience.study.score_matrix import ScoreMatrix
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -91,3 +99,67 @@ def test_the_page_is_made_of_the_results(script, benches, tmp_path, capsys):
 
 def test_the_page_in_the_tree_is_up_to_date(script):
     assert script.main(["--check"]) == 0
+
+
+# ---- the job for Slurm -------------------------------------------------------------------------
+
+# Slurm's own, as far as a job sees it: as many processes as tasks, each told which one it is.
+SRUN = """#!/bin/bash
+for ((i = 1; i < SLURM_NTASKS; i++)); do SLURM_PROCID=$i "$@" & done
+SLURM_PROCID=0 "$@"
+wait
+"""
+
+
+def job_and_script(shared):
+    """Return the job and the program of the page, on a folder that all see."""
+    text = (ROOT / "docs/scaling.md").read_text(encoding="utf-8").partition("## Slurm")[2]
+    job, script = (re.search(rf"```{lang}\n(.*?)```", text, re.S)[1] for lang in ("bash", "python"))
+    assert "/shared/" in script
+    return job, script.replace("/shared", str(shared))
+
+
+def test_the_job_for_slurm_asks_for_what_the_text_says():
+    job, _ = job_and_script("/shared")
+    asked = dict(re.findall(r"^#SBATCH --([\w-]+)=?(\S*)", job, re.M))
+    assert asked["ntasks"] == "66"
+    assert {"cpus-per-task", "mem-per-cpu", "time", "requeue"} <= set(asked)
+    subprocess.run(["bash", "-n"], input=job, text=True, check=True)
+
+
+@pytest.mark.filterwarnings("ignore:.* is left out")
+def test_the_job_for_slurm_runs_where_srun_starts_processes(tmp_path):
+    pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed")
+    job, script = job_and_script(tmp_path)
+    rng = np.random.default_rng(0)
+    sets = {
+        name: rng.standard_normal((231, d)).astype(np.float32) for name, d in (("a", 4), ("b", 7))
+    }
+    for name, X in sets.items():
+        ids = [f"s{i}" for i in range(len(X))]
+        store.write(tmp_path / "embeddings" / name, [(ids, X)], model=name, dataset={"name": "d"})
+    small = "import consilience.backends.striped as tasks\n\ntasks.TASK_SECONDS = 1e-4\n"
+    (tmp_path / "compare.py").write_text(small + script)
+    (tmp_path / "srun").write_text(SRUN)
+    (tmp_path / "srun").chmod(0o755)
+    (tmp_path / "python").symlink_to(sys.executable)
+    environment = os.environ | {
+        "PATH": os.pathsep.join([str(tmp_path), os.environ["PATH"]]),
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "SLURM_NTASKS": "4",
+        "SLURM_JOB_ID": "7",
+    }
+    done = subprocess.run(
+        ["timeout", "-k", "5", "90", "bash", "-c", job],  # which ends all that `srun` started
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    found, expected = ScoreMatrix.load(tmp_path / "matrix.json"), cs.compare(sets)
+    for label in expected.metrics:
+        np.testing.assert_allclose(found[label], expected[label], rtol=1e-12)
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("run-1/results/*.json")]
+    assert len(records) > 4
+    assert {record["worker"].partition(" (")[0] for record in records} <= {"worker 2", "worker 3"}

@@ -9,15 +9,21 @@ void bind_pair_terms(py::module_& m) {
   m.def(
       "pair_terms",
       [](const std::vector<py::array>& sets, const std::vector<std::string>& functions,
-         const std::vector<double>& gammas, index_t tile, bool double_tiles, int n_threads) {
+         const std::vector<double>& gammas, index_t tile, bool double_tiles, int n_threads,
+         const std::optional<std::pair<index_t, index_t>>& rows) {
         require_blas();
         require(tile >= 1 && tile <= 4096, "`tile` must be in [1, 4096]");
         const std::vector<Channel> channels = channels_of(sets, functions, gammas);
+        const auto [first, stop] = rows.value_or(std::pair{index_t{0}, channels[0].X.n_samples});
+        require(0 <= first && first < stop && stop <= channels[0].X.n_samples &&
+                    first % kPairStep == 0 &&
+                    (stop % kPairStep == 0 || stop == channels[0].X.n_samples),
+                "`rows` must be a stripe of samples between multiples of 48, or to the end");
         const Run run = run_on(n_threads);
         PairTerms terms;
         {
           const py::gil_scoped_release no_gil;
-          terms = pair_terms(channels, {tile, double_tiles}, run);
+          terms = pair_terms(channels, {tile, double_tiles, first, stop}, run);
         }
         const auto n_channels = static_cast<py::ssize_t>(channels.size());
         const auto n_samples = static_cast<py::ssize_t>(channels[0].X.n_samples);
@@ -27,7 +33,7 @@ void bind_pair_terms(py::module_& m) {
         return py::make_tuple(row_sums, products, offsets);
       },
       "sets"_a.noconvert(), py::kw_only(), "functions"_a, "gammas"_a, "tile"_a, "double_tiles"_a,
-      "n_threads"_a);
+      "n_threads"_a, "rows"_a = py::none());
   m.def(
       "pair_terms_bytes",
       [](index_t n_samples, index_t total_features, index_t most_features, index_t n_channels,

@@ -22,7 +22,7 @@ namespace consilience {
 namespace {
 
 // Rows and columns of a block of float32: 9 KiB a channel, whole panels of every micro-kernel.
-constexpr index_t kFloatBlock = 48;
+constexpr index_t kFloatBlock = kPairStep;
 
 index_t whole_lanes(index_t n) { return (n + kBlockLanes - 1) / kBlockLanes * kBlockLanes; }
 
@@ -159,7 +159,12 @@ template <class Real>
 class Sweep {
  public:
   Sweep(const std::vector<Channel>& channels, const PairTermsOptions& options, const Run& run)
-      : channels_(channels), n_(channels[0].X.n_samples), run_(run) {
+      : channels_(channels),
+        n_(channels[0].X.n_samples),
+        first_(options.first),
+        stop_(options.stop < 0 ? n_ : options.stop),
+        run_(run) {
+    assert(first_ % kPairStep == 0 && (stop_ % kPairStep == 0 || stop_ == n_));
     // A block of float64 is a whole tile, and no larger than the samples fill.
     block_ = std::is_same_v<Real, float> ? kFloatBlock : std::min(options.tile, n_);
     tile_ = std::max<index_t>(1, options.tile / block_) * block_;
@@ -184,23 +189,30 @@ class Sweep {
     terms_.row_sums.assign(n_channels * n_, 0.0);
     terms_.products.assign(square, 0.0);
     std::vector<std::vector<Real>> blocks(run_.n_threads, std::vector<Real>(n_channels * area_));
-    const index_t n_tiles = (n_ + tile_ - 1) / tile_;
-    slots_.resize((n_tiles / 2 + 1) * square);
+    const index_t n_tiles = (stop_ - first_ + tile_ - 1) / tile_;
+    slots_.resize(std::max(n_tiles, index_t{1}) * square);
 
+    const auto sweep = [&](const TileRange& t, index_t slot, int worker) {
+      double* products = slots_.data() + slot * square;
+      std::fill_n(products, square, 0.0);
+      for (index_t i = t.row_start; i < t.row_stop; i += block_) {
+        for (index_t j = t.diagonal() ? i : t.col_start; j < t.col_stop; j += block_) {
+          const TileRange range{i, std::min(t.row_stop, i + block_), j,
+                                std::min(t.col_stop, j + block_)};
+          add(range, blocks[worker].data(), products);
+        }
+      }
+    };
+    const auto sum_up = [&](index_t n_slots) { collect(n_slots); };
     tournament(
-        n_, tile_, run_,
+        stop_ - first_, tile_, run_,
         [&](const TileRange& t, index_t slot, int worker) {
-          double* products = slots_.data() + slot * square;
-          std::fill_n(products, square, 0.0);
-          for (index_t i = t.row_start; i < t.row_stop; i += block_) {
-            for (index_t j = t.diagonal() ? i : t.col_start; j < t.col_stop; j += block_) {
-              const TileRange range{i, std::min(t.row_stop, i + block_), j,
-                                    std::min(t.col_stop, j + block_)};
-              add(range, blocks[worker].data(), products);
-            }
-          }
+          sweep({first_ + t.row_start, first_ + t.row_stop, first_ + t.col_start,
+                 first_ + t.col_stop},
+                slot, worker);
         },
-        [&](index_t n_slots) { collect(n_slots); });
+        sum_up);
+    away_games(first_, stop_, n_, tile_, run_, sweep, sum_up);
 
     for (index_t a = 0; a < n_channels; ++a) {
       for (index_t b = 0; b < a; ++b) {
@@ -248,7 +260,7 @@ class Sweep {
   }
 
   const std::vector<Channel>& channels_;
-  index_t n_, block_, tile_, area_;
+  index_t n_, first_, stop_, block_, tile_, area_;
   const Run& run_;
   std::vector<Set<Real>> sets_;
   std::vector<std::vector<index_t>> members_;  // the channels of each set

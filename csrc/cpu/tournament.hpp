@@ -49,6 +49,24 @@ void tournament(index_t n_samples, index_t tile, const Run& run, Body&& body,
   }
 }
 
+// Rows [first, stop) against columns [stop, n_samples): likewise, no block twice within a round.
+template <class Body, class AfterRound>
+void away_games(index_t first, index_t stop, index_t n_samples, index_t tile, const Run& run,
+                Body&& body, AfterRound&& after_round) {
+  const index_t n_rows = (stop - first + tile - 1) / tile;
+  const index_t n_cols = (n_samples - stop + tile - 1) / tile;
+  const index_t n_tiles = std::min(n_rows, n_cols), n_rounds = std::max(n_rows, n_cols);
+  for (index_t round = 0; n_tiles > 0 && round < n_rounds; ++round) {
+    parallel_for(n_tiles, run, [&](index_t slot, int worker) {
+      const index_t other = (slot + round) % n_rounds;
+      const index_t row = first + tile * (n_rows <= n_cols ? slot : other);
+      const index_t col = stop + tile * (n_rows <= n_cols ? other : slot);
+      body({row, std::min(stop, row + tile), col, std::min(n_samples, col + tile)}, slot, worker);
+    });
+    after_round(n_tiles);
+  }
+}
+
 template <class Body>
 void tournament(index_t n_samples, index_t tile, const Run& run, Body&& body,
                 Draw draw = Draw::round_robin) {

@@ -23,16 +23,21 @@ struct Channel {
 // For channels f_1 ... f_C over the same n samples:
 //   row_sums[c, i] = sum_{j != i} f_c(i, j)                    (C, n)
 //   products[c, e] = sum_{i != j} f_c(i, j) f_e(i, j)          (C, C), symmetric
-// and the u that were chosen.
+// and the u that were chosen. Of a stripe of rows, the sums over the pairs whose first row is in it
+// alone, i in [first, stop) and j > i, each for both of its sides: those of all stripes add up.
 struct PairTerms {
   std::vector<double> offsets;  // (C, n)
   std::vector<double> row_sums;
   std::vector<double> products;
 };
 
+// Stripes begin and end at multiples of this, or at the end: float32 sums then have one grouping.
+constexpr index_t kPairStep = 48;
+
 struct PairTermsOptions {
-  index_t tile = 256;        // rows and columns of what a worker does at a time
-  bool double_tiles = true;  // else float32 tiles, near pairs recomputed from differences
+  index_t tile = 256;            // rows and columns of what a worker does at a time
+  bool double_tiles = true;      // else float32 tiles, near pairs recomputed from differences
+  index_t first = 0, stop = -1;  // of the stripe; -1: to the last row
 };
 
 // Each block of products is made once for all channels of one X, and all pairs of channels.

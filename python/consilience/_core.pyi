@@ -49,6 +49,7 @@ def pair_terms(
     tile: int,
     double_tiles: bool,
     n_threads: int,
+    rows: tuple[int, int] | None = None,
 ) -> tuple[_Floats, _Floats, _Floats]: ...
 def pair_terms_bytes(
     n_samples: int,

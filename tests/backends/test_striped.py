@@ -17,8 +17,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 import consilience as cs
 from consilience import store
 from consilience.backends import Channel, UnsupportedArraysError
+from consilience.backends.base import PAIR_STEP
 from consilience.backends.striped import LostWorkersError, StripedBackend
-from consilience.backends.striped._plan import LEAST_ROWS, batches_of_pairs, stripes_of
+from consilience.backends.striped._ops import OPS
+from consilience.backends.striped._plan import (
+    LEAST_ROWS,
+    batches_of_pairs,
+    stripes_of,
+    triangle_stripes,
+)
 from consilience.backends.striped._task import run_task
 from engine import native
 
@@ -99,8 +106,8 @@ def test_every_op_finds_what_the_inner_backend_finds(stripe_rows, threads, sets,
             assert_allclose(table.rows, expected.rows, rtol=1e-12)
             assert_array_equal(table.pairs, expected.pairs)
         table, expected = ops.pair_terms(channels), whole.pair_terms(channels)
-        assert_array_equal(table.products, expected.products)
-        assert_array_equal(table.rows, expected.rows)
+        assert_allclose(table.products, expected.products, rtol=1e-12)
+        assert_allclose(table.rows, expected.rows, rtol=1e-12, atol=1e-10)
         assert_array_equal(
             ops.edge_values(X, graph, centered=True), whole.edge_values(X, graph, centered=True)
         )
@@ -125,6 +132,42 @@ def test_executors_and_none_give_the_same_bits(sets):
     with ThreadPoolExecutor(3) as executor:
         for mine, theirs in zip(sums(executor), here, strict=True):
             assert_array_equal(mine, theirs)
+
+
+EVERY_SUM = ["cka", "distance_correlation", "rsa", ("cka", {"kernel": "rbf"})]
+EVERY_SUM += ["cknna", ("information_imbalance", {"k": 4})]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_comparisons_agree_however_they_are_cut_and_whoever_did_some(
+    dtype, rng, tmp_path, monkeypatch
+):
+    n = 301
+    Z = rng.standard_normal((n, 3))
+    offset = 10.0 if dtype == np.float16 else 1e4  # where its steps are 0.008
+    models = {
+        name: (Z @ rng.standard_normal((3, d)) + offset).astype(dtype)
+        for name, d in (("a", 5), ("b", 8), ("c", 3))
+    }
+    for X in models.values():
+        X[100:110] = X[7]
+    how = {"null": None, "intervals": None}
+    plain = cs.compare(models, EVERY_SUM, **how)
+    monkeypatch.setattr("consilience.backends.striped.TASK_SECONDS", 1e-6)
+    monkeypatch.setattr("consilience.backends.striped._plan.LEAST_ROWS", dict.fromkeys(OPS, 37))
+    here = cs.compare(models, EVERY_SUM, **how, checkpoint=tmp_path / "kept")
+    written = results(tmp_path)
+    assert sum(path.name.startswith("pair_terms") for path in written) >= 4
+    for path in written[::2]:
+        path.unlink()
+    with ThreadPoolExecutor(3) as executor:
+        resumed = cs.compare(
+            models, EVERY_SUM, **how, checkpoint=tmp_path / "kept", client=executor
+        )
+    assert results(tmp_path) == written
+    for label in plain.metrics:
+        assert_array_equal(resumed[label], here[label])
+        assert_allclose(here[label], plain[label], rtol=1e-12)
 
 
 def test_mapped_rows_are_opened_where_they_are(sets, tmp_path, striped):
@@ -185,6 +228,21 @@ def test_what_takes_no_time_is_no_task(sets, tmp_path, striped):
     assert_array_equal(found.matrix, expected.matrix)
     assert ops.journal.computed == 0
     assert not results(tmp_path)
+
+
+def test_stripes_of_a_triangle_have_about_equal_work():
+    n = 100_003
+    stripes = triangle_stripes(n, 2.0 * n * n * 256, seconds=5.0, rows=None)
+    assert [first for first, _ in stripes] == [0, *(stop for _, stop in stripes[:-1])]
+    assert stripes[-1][1] == n
+    assert all(first % PAIR_STEP == 0 for first, _ in stripes)
+    pairs = [(n - first) ** 2 - (n - stop) ** 2 for first, stop in stripes]
+    assert len(pairs) == 7
+    assert max(pairs) < 1.01 * min(pairs)
+    assert triangle_stripes(n, 2.0 * n * n, seconds=5.0, rows=None) == [None]
+    for n_rows, expected in ((95, [(0, 48), (48, 95)]), (96, [(0, 48), (48, 96)]), (48, [None])):
+        # There are no shorter ones than steps of rows.
+        assert triangle_stripes(n_rows, 1.0, seconds=5.0, rows=1) == expected
 
 
 def test_pairs_are_batched_by_the_size_of_their_results(monkeypatch):

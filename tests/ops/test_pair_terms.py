@@ -1,5 +1,7 @@
 import dataclasses
+import functools
 import itertools
+import operator
 
 import numpy as np
 import pytest
@@ -56,6 +58,48 @@ def test_sums_about_offsets(ops, sets):
     assert_allclose(table.rows[0], shifted[0].sum(axis=1), rtol=1e-9, atol=1e-9)
 
 
+def cut(n_samples, *edges):
+    return list(itertools.pairwise([0, *(edge for edge in edges if edge < n_samples), n_samples]))
+
+
+@pytest.mark.parametrize("edges", [(48,), (48, 96), (240,)])
+def test_stripes_add_up_to_all_pairs(ops, sets, edges):
+    channels = channels_of(sets)
+    whole = ops.pair_terms(channels)
+    parts = [ops.pair_terms(channels, rows=stripe) for stripe in cut(len(sets[0]), *edges)]
+    total = functools.reduce(operator.add, parts)
+    assert_array_equal(total.offsets, whole.offsets)
+    scale = np.abs(whole.rows).max(axis=1, keepdims=True)
+    assert_allclose(total.rows / scale, whole.rows / scale, rtol=0, atol=1e-12)
+    own = np.sqrt(np.diag(whole.products))
+    assert_allclose(total.products, whole.products, rtol=0, atol=1e-12 * np.outer(own, own).max())
+
+
+def test_a_stripe_is_the_pairs_whose_first_row_is_in_it(ops, sets):
+    channel = Channel(sets[0])
+    found = ops.pair_terms([channel], rows=(48, 96))
+    u = found.offsets[0]
+    A = dense(channel) - u[:, None] - u[None, :]
+    i, j = np.indices(A.shape)
+    lower = np.minimum(i, j)
+    A[(i == j) | (lower < 48) | (lower >= 96)] = 0.0
+    assert_allclose(found.rows[0], A.sum(axis=1), rtol=1e-9, atol=1e-9)
+    assert_allclose(found.products[0, 0], (A * A).sum(), rtol=1e-10)
+
+
+@pytest.mark.parametrize("rows", [(1, 48), (0, 47), (48, 48), (96, 48), (-48, 48), (48, 1 << 20)])
+def test_what_is_no_stripe_is_rejected(ops, sets, rows):
+    with pytest.raises(ValueError, match="`rows` must be a stripe"):
+        ops.pair_terms([Channel(sets[0])], rows=rows)
+
+
+def test_sums_about_other_offsets_do_not_add_up(sets):
+    table = native().pair_terms([Channel(sets[0])])
+    other = dataclasses.replace(table, offsets=table.offsets + 1e-3)
+    with pytest.raises(ValueError, match="about different offsets"):
+        table + other
+
+
 FUNCTIONS = ["distance", "squared", "rbf"]
 
 
@@ -71,18 +115,19 @@ def test_same_bits_for_any_number_of_threads(rng, function, n_samples):
             assert_array_equal(getattr(found, field.name), getattr(expected, field.name))
 
 
-def kernel(channels, *, double_tiles=False, tile=96, n_threads=1):
+def kernel(channels, *, double_tiles=False, tile=96, n_threads=1, stripe=None):
     """The kernel's sums, whatever tiles the backend would choose."""
     native()
-    rows, products, offsets = _core.pair_terms(
+    sums, products, offsets = _core.pair_terms(
         [channel.X for channel in channels],
         functions=[channel.function for channel in channels],
         gammas=[channel.gamma for channel in channels],
         tile=tile,
         double_tiles=double_tiles,
         n_threads=n_threads,
+        rows=stripe,
     )
-    return PairTable(rows, products, offsets, np.zeros(len(channels)))
+    return PairTable(sums, products, offsets, np.zeros(len(channels)))
 
 
 def in_stripes(channels, *, rows=None):
@@ -125,6 +170,27 @@ def test_more_columns_than_a_block_has_threads(rng):
     found, D = in_stripes([channel], rows=66).pair(0, 0).without_offsets(), dense(channel)
     assert_allclose(found.ab, (D * D).sum(), rtol=1e-12)
     assert_allclose(found.rows_a, D.sum(axis=1), rtol=1e-12)
+
+
+# Higher and lower than the tiles, alone before the others and after them.
+@pytest.mark.parametrize("edges", [(48,), (96, 240), (144, 192, 384), (432,)])
+@pytest.mark.parametrize("double_tiles", [False, True])
+def test_stripes_have_the_sums_of_the_same_tiles(rng, double_tiles, edges):
+    n = 451
+    sets = [(rng.standard_normal((n, d)) + 1e4).astype(np.float32) for d in (5, 30)]
+    sets[0][::7] = sets[0][0]
+    channels = [Channel(sets[0]), Channel(sets[1], "rbf", 0.02), Channel(sets[1], "squared")]
+    how = {"double_tiles": double_tiles}
+    whole = kernel(channels, **how)
+    found = []
+    for n_threads in (1, 3):
+        parts = [kernel(channels, **how, n_threads=n_threads, stripe=at) for at in cut(n, *edges)]
+        found.append(functools.reduce(operator.add, parts))
+    for a, b in zip(*map(dataclasses.astuple, found), strict=True):
+        assert_array_equal(a, b)
+    scale = np.abs(whole.rows).max()
+    assert_allclose(found[0].rows, whole.rows, rtol=0, atol=1e-12 * scale)
+    assert_allclose(found[0].products, whole.products, rtol=1e-12)
 
 
 @pytest.mark.parametrize("how", KERNELS)

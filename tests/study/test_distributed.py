@@ -141,7 +141,7 @@ def test_a_study_runs_on_workers_and_cleans_up(client, stores, tmp_path, monkeyp
     monkeypatch.setattr(run_module, "compare", watched)
     there = run_study(plan, tmp_path / "there", report=False, client=client)
     assert seen[0] > 3
-    assert not (tmp_path / "there" / "terms" / "p").exists()
+    assert not (tmp_path / "there" / "terms").exists()
     monkeypatch.undo()
     here = run_study(plan, tmp_path / "here", report=False)
     assert_array_equal(there.part().matrix["cknna"], here.part().matrix["cknna"])
@@ -167,6 +167,9 @@ def test_a_study_of_many_samples_keeps_what_it_found(stores, tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         run_study(plan, tmp_path / "study", report=False)
     assert finished(tmp_path / "study" / "terms" / "p") == 3
+    monkeypatch.undo()
+    run_study(plan, tmp_path / "study", report=False)
+    assert not (tmp_path / "study" / "terms").exists()
 
 
 # ---- a cluster here ----------------------------------------------------------------------------
@@ -216,6 +219,21 @@ def test_a_worker_killed_in_the_middle_costs_its_tasks_alone(client, large, tmp_
     assert victims[0] not in client.run(os.getpid).values()
     assert_array_equal(found.indices, expected.indices)
     assert_array_equal(found.distances, expected.distances)
+
+
+def test_a_comparison_outlives_a_worker_while_steps_overlap(client, stores, tmp_path, monkeypatch):
+    cut_small(monkeypatch, 2e-5)
+    how = {"null": None, "intervals": None}
+    metrics = [*METRICS, ("cka", {"kernel": "rbf"}), "rsa"]
+    here = cs.compare(stores, metrics, **how, checkpoint=tmp_path / "here")
+    there, victim = tmp_path / "there", max(client.run(os.getpid).values())
+    killer = when(lambda: finished(there) >= 8, lambda: os.kill(victim, signal.SIGKILL))
+    found = cs.compare(stores, metrics, **how, checkpoint=there, client=client)
+    killer.join()
+    client.wait_for_workers(3)
+    assert finished(there) == finished(tmp_path / "here") > 30
+    for label in here.metrics:
+        assert_array_equal(found[label], here[label])
 
 
 def test_an_interrupt_leaves_what_is_finished(client, large, tmp_path):

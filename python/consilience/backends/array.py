@@ -15,7 +15,13 @@ from array_api_compat import array_namespace, device
 
 from consilience.backends._offsets import to_host, typical_offsets
 from consilience.backends._placement import place, require_float64
-from consilience.backends.base import Channel, PairTable, RowTable, reference_rows
+from consilience.backends.base import (
+    Channel,
+    PairTable,
+    RowTable,
+    check_stripe,
+    reference_rows,
+)
 from consilience.terms import (
     Floats,
     Graph,
@@ -106,28 +112,34 @@ class ArrayBackend:
                 to_host(matrix), to_host(shift_x).reshape(-1), to_host(shift_y).reshape(-1)
             )
 
-    def pair_terms(self, channels: Sequence[Channel]) -> PairTable:
+    def pair_terms(
+        self, channels: Sequence[Channel], *, rows: tuple[int, int] | None = None
+    ) -> PairTable:
         xp = array_namespace(*[channel.X for channel in channels])
         sets = [xp.astype(channel.X, xp.float64) for channel in channels]
         n_samples, n_channels = sets[0].shape[0], len(sets)
-        rows = np.zeros((n_channels, n_samples))
+        first, last = check_stripe(rows, n_samples)
+        sums = np.zeros((n_channels, n_samples))
         products = np.zeros((n_channels, n_channels))
         widest = max(sets, key=lambda X: X.shape[1])
         offsets = np.stack([typical_offsets(channel) for channel in channels])
-        for start, stop in self._blocks(widest, 0, n_samples):
+        for start, stop in self._blocks(widest, first, last):
             blocks = []
             for X, channel, u in zip(sets, channels, offsets, strict=True):
-                block = _channel_values(xp, channel, _squared_distances(xp, X, start, stop))
+                squares = _squares_between(xp, X[start:stop, :], X[start:, :])
                 u = xp.asarray(u, device=device(X))
-                block = block - u[start:stop, None] - u[None, :]
-                blocks.append(_without_self(xp, block, start, 0.0))
+                block = (
+                    _channel_values(xp, channel, squares) - u[start:stop, None] - u[None, start:]
+                )
+                blocks.append(xp.triu(block, k=1))
             for a in range(n_channels):
-                rows[a, start:stop] = to_host(xp.sum(blocks[a], axis=1))
+                sums[a, start:stop] += to_host(xp.sum(blocks[a], axis=1))
+                sums[a, start:] += to_host(xp.sum(blocks[a], axis=0))
                 for b in range(a, n_channels):
-                    products[a, b] += float(xp.sum(blocks[a] * blocks[b]))
+                    products[a, b] += 2.0 * float(xp.sum(blocks[a] * blocks[b]))
         products = np.triu(products) + np.triu(products, 1).T
         at_zero = np.array([channel.at_zero for channel in channels])
-        return PairTable(rows, products, offsets, at_zero)
+        return PairTable(sums, products, offsets, at_zero)
 
     def pair_rows(
         self, channels: Sequence[Channel], pairs: Sequence[tuple[int, int]], rows: Indices
@@ -434,18 +446,9 @@ def _channel_values(xp: Any, channel: Channel, squares: Any) -> Any:
     return xp.exp(-channel.gamma * squares)
 
 
-def _squared_distances(xp: Any, X: Any, start: int, stop: int) -> Any:
-    return _squares_between(xp, X[start:stop, :], X)
-
-
 def _squares_between(xp: Any, X: Any, Y: Any) -> Any:
     difference = X[:, None, :] - Y[None, :, :]
     return xp.sum(difference * difference, axis=2)
-
-
-def _without_self(xp: Any, block: Any, start: int, value: float = float("inf")) -> Any:
-    rows = xp.arange(start, start + block.shape[0], device=device(block))
-    return _without(xp, block, rows, value)
 
 
 def _without(xp: Any, block: Any, rows: Any, value: float = float("inf")) -> Any:

@@ -34,6 +34,10 @@ REFERENCES = 64
 SHIFT_ROWS = 4096
 
 
+# Stripes of `pair_terms` begin and end at multiples of so many rows (csrc/ops/pair_terms.hpp).
+PAIR_STEP = 48
+
+
 @dataclass(frozen=True)
 class Channel:
     """A symmetric function of pairs of rows of X: |x - y|, |x - y|², or exp(-gamma |x - y|²)."""
@@ -54,12 +58,20 @@ class PairTable(Saved):
 
     rows, offsets : (n_channels, n_samples);  products : (n_channels, n_channels);
     at_zero : (n_channels,)
+
+    Those of the stripes of one backend, of all rows together, add up to that of all pairs.
     """
 
     rows: Floats
     products: Floats
     offsets: Floats
     at_zero: Floats
+
+    def __add__(self, other: PairTable) -> PairTable:
+        """Return the sums over the pairs of both."""
+        if not np.array_equal(self.offsets, other.offsets):
+            raise ValueError("sums about different offsets do not add up: let one backend make all")
+        return replace(self, rows=self.rows + other.rows, products=self.products + other.products)
 
     def pair(self, a: int, b: int) -> PairSums:
         """Return the sums of channels a and b."""
@@ -154,8 +166,14 @@ class Backend(Protocol):
             the means if None
         """
 
-    def pair_terms(self, channels: Sequence[Channel]) -> PairTable:
-        """Return row sums and products of all channels, from one sweep over tiles."""
+    def pair_terms(
+        self, channels: Sequence[Channel], *, rows: tuple[int, int] | None = None
+    ) -> PairTable:
+        """Return row sums and products of all channels, from one sweep over tiles.
+
+        rows : [first, stop), at multiples of PAIR_STEP or the end: of the pairs i < j alone whose
+            first row is in the stripe, each for both of its sides; of all pairs if None
+        """
 
     def pair_rows(
         self, channels: Sequence[Channel], pairs: Sequence[tuple[int, int]], rows: Indices
@@ -276,6 +294,18 @@ class Backend(Protocol):
 
     def pair_distances(self, X: Any, i: Indices, j: Indices) -> Floats:
         """Return the Euclidean distances of the pairs (i, j), from differences."""
+
+
+def check_stripe(rows: tuple[int, int] | None, n_samples: int) -> tuple[int, int]:
+    """Return the stripe of `pair_terms`, all rows if None; raise if it is none."""
+    first, stop = rows or (0, n_samples)
+    whole = first % PAIR_STEP == 0 and (stop % PAIR_STEP == 0 or stop == n_samples)
+    if not (0 <= first < stop <= n_samples and whole):
+        raise ValueError(
+            f"`rows` must be a stripe of the {n_samples} samples between multiples of "
+            f"{PAIR_STEP}, or to the end; got {rows}"
+        )
+    return first, stop
 
 
 def sampled_pairs(n_samples: int, n_pairs: int) -> tuple[Indices, Indices]:

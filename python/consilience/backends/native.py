@@ -267,7 +267,9 @@ class NativeBackend:
             passed(step * row_bytes)
         return total
 
-    def pair_terms(self, channels: Sequence[Channel]) -> PairTable:
+    def pair_terms(
+        self, channels: Sequence[Channel], *, rows: tuple[int, int] | None = None
+    ) -> PairTable:
         sets = [channel.X for channel in channels]
         n_samples, n_channels = len(sets[0]), len(sets)
         double_tiles = n_samples <= FLOAT64_SAMPLES or any(map(_strains_float32, channels))
@@ -288,16 +290,17 @@ class NativeBackend:
             ),
         )
         with one_blas_thread if double_tiles else nullcontext():
-            rows, products, offsets = _core.pair_terms(
+            sums, products, offsets = _core.pair_terms(
                 sets,
                 functions=[channel.function for channel in channels],
                 gammas=[channel.gamma for channel in channels],
                 tile=tile,
                 double_tiles=double_tiles,
                 n_threads=self.n_threads,
+                rows=rows,
             )
         at_zero = np.array([channel.at_zero for channel in channels])
-        return PairTable(rows, products, offsets, at_zero)
+        return PairTable(sums, products, offsets, at_zero)
 
     def pair_rows(
         self, channels: Sequence[Channel], pairs: Sequence[tuple[int, int]], rows: Indices

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import nullcontext, suppress
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from consilience._evaluate import Step, Terms
 from consilience.backends._blas import one_blas_thread
+from consilience.backends.striped import StripedBackend
 
 # Samples from which a term takes longer than handing it to a thread.
 THREADS_FROM = 512
@@ -21,8 +24,9 @@ Asked = tuple[Any, Sequence[tuple[int, ...]], bool]
 def do_work(terms: Terms, asked: Sequence[Asked], *, progress: bool) -> None:
     """Make what scores ask for.
 
-    Ops are entered by one thread. The others meanwhile work on terms of graphs, as the ops that
-    follow may run on a GPU; what they make is the same whoever makes it, and when.
+    Ops are entered by one thread, or by a few where workers elsewhere do them. The others meanwhile
+    work on terms of graphs, as the ops that follow may run on a GPU; what they make is the same
+    whoever makes it, and when.
     """
     early: list[Run] = []
     late: list[Run] = []
@@ -33,14 +37,53 @@ def do_work(terms: Terms, asked: Sequence[Asked], *, progress: bool) -> None:
             for part in metric.ahead(beside, cells, law=law):
                 (early if part.of_graphs else late).append(part.run)
     alone = one_blas_thread if early or late else nullcontext()
-    with alone, _Threads(n_threads if early or late else 1) as threads:
-        for step in _watched(list(terms.steps()), progress):
+    with (
+        alone,
+        _Threads(n_threads if early or late else 1) as threads,
+        _begun(list(terms.steps()), terms.ops) as steps,
+    ):
+        for step in _watched(steps, progress):
             if not step.of_graphs:
                 threads.start(early)
             step.run()
         threads.start(early)
         threads.start(late)
         threads.wait()
+
+
+@contextmanager
+def _begun(steps: list[Step], ops: Any) -> Iterator[list[Step]]:
+    """Give the steps; where workers do the ops, a few are begun ahead, and a run waits for its end.
+
+    A step waits for those before it alone, so that all that are begun come to their ends.
+    """
+    if not isinstance(ops, StripedBackend) or ops.abreast == 1:
+        yield steps
+        return
+    pool = ThreadPoolExecutor(ops.abreast)
+    begun = [pool.submit(step.run) for step in steps]
+    try:
+        yield [
+            replace(step, run=partial(_outcome, own, begun))
+            for step, own in zip(steps, begun, strict=True)
+        ]
+    except BaseException:
+        for one in begun:
+            one.cancel()
+        ops.stop()
+        raise
+    finally:
+        pool.shutdown()
+
+
+def _outcome(own: Future[object], begun: Sequence[Future[object]]) -> object:
+    """Return what a step did; what fails first, here or in another, is told at once."""
+    remaining = {one for one in begun if not one.done()}
+    while not own.done():
+        finished, remaining = wait(remaining, return_when=FIRST_COMPLETED)
+        for one in finished:
+            one.result()
+    return own.result()
 
 
 class _Threads:

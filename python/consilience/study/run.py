@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,6 +145,8 @@ def _run(
     outcomes = {part.name: outcomes_of(part, folder, say) for part in plan.parts}
     embed_missing(plan, folder, outcomes, workers, say)
     parts = [_part(part, folder, outcomes[part.name], how, say) for part in plan.parts]
+    with suppress(OSError):  # there is none, or it keeps what belongs to a part of another plan
+        (folder / TERMS).rmdir()
     by_name = {part.name: part for part in parts}
     identity = _digest(json.dumps([plan.to_json(), [part.answers for part in parts]]))
     before = _before(folder)

@@ -192,8 +192,10 @@ class CudaBackend:
     def pair_distances(self, X: Any, i: Indices, j: Indices) -> Floats:
         return graph_terms.pair_distances(self.device, X, i, j)
 
-    def pair_terms(self, channels: Sequence[Channel]) -> PairTable:
-        return pair_terms.pair_terms(self.device, channels, self.max_memory)
+    def pair_terms(
+        self, channels: Sequence[Channel], *, rows: tuple[int, int] | None = None
+    ) -> PairTable:
+        return pair_terms.pair_terms(self.device, channels, self.max_memory, rows)
 
     def pair_rows(
         self, channels: Sequence[Channel], pairs: Sequence[tuple[int, int]], rows: Indices

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from consilience.backends._offsets import channel_values
-from consilience.backends.base import Channel, PairTable
+from consilience.backends.base import Channel, PairTable, check_stripe
 from consilience.backends.cuda._device import (
     THREADS,
     WARPS,
@@ -76,12 +76,19 @@ class Stripe:
         return 8 * sum(self.entries(n_channels))
 
 
-def pair_terms(device: Device, channels: Sequence[Channel], max_memory: int) -> PairTable:
-    """Return row sums and products of all channels."""
+def pair_terms(
+    device: Device,
+    channels: Sequence[Channel],
+    max_memory: int,
+    rows: tuple[int, int] | None = None,
+) -> PairTable:
+    """Return row sums and products of all channels, of all pairs or of a stripe of rows'."""
+    n = len(channels[0].X)
+    first, stop = check_stripe(rows, n)
     sets = {id(channel.X): channel.X for channel in channels}
     fixed, least = needed_bytes(channels)
     require_memory("pair_terms", fixed + least, max_memory)
-    stripes = list(_stripes(len(channels[0].X), len(channels), max_memory - fixed))
+    stripes = list(_stripes(first, stop, n, len(channels), max_memory - fixed))
 
     centered = {key: centered_rows(device, X) for key, X in sets.items()}
     usual = {key: _usual_squares(device, X) for key, X in centered.items()}
@@ -103,12 +110,11 @@ def needed_bytes(channels: Sequence[Channel]) -> tuple[int, int]:
     return fixed, max(Stripe(0, 1, n).nbytes(n_channels), 8 * USUAL_COLUMNS * n)
 
 
-def _stripes(n: int, n_channels: int, room: int) -> Iterator[Stripe]:
+def _stripes(first: int, stop: int, n: int, n_channels: int, room: int) -> Iterator[Stripe]:
     """Yield stripes as high as fit, up to a quarter of their width: less is done twice."""
-    first = 0
-    while first < n:
+    while first < stop:
         width = n - first
-        height = min(width, MOST_ROWS, max(256, width // 4))
+        height = min(stop - first, MOST_ROWS, max(256, width // 4))
         while height > 1 and Stripe(first, height, width).nbytes(n_channels) > room:
             height = max(1, height - max(1, height // 16))
         if height > ROWS_PER_BLOCK:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from functools import reduce
 from math import prod
+from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,6 +23,7 @@ from consilience.backends.striped._plan import (
     batches_of_pairs,
     seconds_of,
     stripes_of,
+    triangle_stripes,
 )
 from consilience.backends.striped._runner import LostWorkersError, Runner
 from consilience.backends.striped._task import Run, Task
@@ -28,6 +31,11 @@ from consilience.terms import Floats, Graph, Indices, Moments, RankTerms, Saved
 
 if TYPE_CHECKING:
     from distributed import Client
+
+
+# Ops that are asked for at once where others do their tasks: workers find those of the next one
+# when those of one run out. Each holds its prepared embeddings meanwhile.
+ABREAST = 4
 
 
 class StripedBackend:
@@ -95,6 +103,15 @@ class StripedBackend:
     @property
     def name(self) -> str:
         return self.inner.name
+
+    @property
+    def abreast(self) -> int:
+        """Return how many ops may be asked for at once, by threads, to the end that it pays."""
+        return 1 if self._runner.executor is None else ABREAST
+
+    def stop(self) -> None:
+        """Have the ops that others asked for end, by an error: what they were for has failed."""
+        self._runner.stop()
 
     def with_threads(self, n_threads: int) -> Self:
         other = object.__new__(type(self))
@@ -195,8 +212,14 @@ class StripedBackend:
         if self._is_light("pair_terms", _of_all(channels)):
             return self.inner.pair_terms(channels)
         sets, places = _places(channels)
-        (found,) = self._done([Task("pair_terms", {"sets": sets}, {"channels": places})])
-        return found  # type: ignore[return-value]
+        stripes = triangle_stripes(
+            len(sets[0]), _of_all(channels), seconds=self.task_seconds, rows=self.stripe_rows
+        )
+        arrays, settings = {"sets": sets}, {"channels": places}
+        parts: Iterator[Any] = self._done(
+            [Task("pair_terms", arrays, settings, stripe) for stripe in stripes]
+        )
+        return reduce(add, parts)
 
     def pair_rows(
         self, channels: Sequence[Channel], pairs: Sequence[tuple[int, int]], rows: Indices

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import weakref
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -28,15 +29,17 @@ class SharedArrays:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._digests: dict[int, tuple[weakref.ref[Any], str]] = {}
+        self._guard = threading.RLock()  # no array is read or written twice at a time
 
     def digest(self, array: Any, n_threads: int = 1) -> str:
         """Return the SHA-256 of an array's shape, dtype and bytes; each array is read once."""
-        known = self._digests.get(id(array))
-        if known is not None and known[0]() is array:
-            return known[1]
-        found = _digest(array, n_threads)
-        self._digests[id(array)] = (weakref.ref(array), found)
-        return found
+        with self._guard:
+            known = self._digests.get(id(array))
+            if known is not None and known[0]() is array:
+                return known[1]
+            found = _digest(array, n_threads)
+            self._digests[id(array)] = (weakref.ref(array), found)
+            return found
 
     def description(self, array: Any) -> dict[str, Any]:
         """Return, JSON-able, how another process opens an array.
@@ -47,10 +50,11 @@ class SharedArrays:
 
         if (found := mapped.describe(array)) is not None:
             return {"mapped": found, "stamps": [_stamp(path) for path, _, _ in found["parts"]]}
-        path = self._folder / f"{self.digest(array)}.npy"
-        if not path.exists():
-            self._folder.mkdir(exist_ok=True)
-            write_array(path, array)
+        with self._guard:
+            path = self._folder / f"{self.digest(array)}.npy"
+            if not path.exists():
+                self._folder.mkdir(exist_ok=True)
+                write_array(path, array)
         return {"npy": str(path.resolve())}
 
     def remove(self) -> None:

@@ -92,7 +92,7 @@ def _channels(arrays: Arrays, settings: Settings) -> list[Channel]:
 
 
 def _pair_terms(ops: Any, arrays: Arrays, settings: Settings, stripe: Stripe | None) -> PairTable:
-    found: PairTable = ops.pair_terms(_channels(arrays, settings))
+    found: PairTable = ops.pair_terms(_channels(arrays, settings), rows=stripe)
     return found
 
 

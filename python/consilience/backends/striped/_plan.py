@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+from consilience.backends.base import PAIR_STEP
+
 # Products per second of one core, about, by which seconds are estimated: of stripes, and of all
 # pairs for sums, though a sweep makes each tile once (bench/bench_scaling_out.py).
 RATES = {
@@ -25,7 +27,8 @@ TASK_SECONDS = 10.0
 # Rows that a stripe has at least. What every stripe does for itself (rounding all rows to words,
 # turning them onto axes) takes as long as 400 of its rows for ranks, and as 1,000 to 4,000 for
 # neighbours, the more the better axes tell rows apart (bench/bench_scaling_out.py).
-LEAST_ROWS = {"knn_exact": 8192, "joint_nearest": 8192, "rank_counts": 2048}
+# For sums over pairs: centring all rows takes as long as 600 of them.
+LEAST_ROWS = {"knn_exact": 8192, "joint_nearest": 8192, "rank_counts": 2048, "pair_terms": 4096}
 # A sweep over all rows makes each tile once, for both of its sides; stripes make it twice. Up to
 # so many stripes, all rows are one task.
 WORTH_CUTTING = 4
@@ -68,6 +71,25 @@ def stripes_of(
         return [None]
     edges = [round(i * n_rows / count) for i in range(count + 1)]
     return [(first, stop) for first, stop in pairwise(edges) if first < stop]
+
+
+def triangle_stripes(
+    n_rows: int, products: float, *, seconds: float, rows: int | None
+) -> list[Stripe | None]:
+    """Return stripes of `pair_terms`, of about equal work, or [None] for all at once.
+
+    A row meets those after it alone: stripes grow longer towards the end. Parameters as above;
+    `rows` are those of a stripe on average.
+    """
+    if rows is not None:
+        count = math.ceil(n_rows / rows)
+    else:
+        fitting = n_rows // LEAST_ROWS.get("pair_terms", 1)
+        count = min(fitting, int(seconds_of("pair_terms", products) / seconds))
+    inner = (n_rows * (1.0 - math.sqrt(1.0 - i / count)) for i in range(1, count))
+    edges = [0, *(int(edge) // PAIR_STEP * PAIR_STEP for edge in inner), n_rows]
+    stripes = [(first, stop) for first, stop in pairwise(edges) if first < stop]
+    return [None] if len(stripes) == 1 else [*stripes]
 
 
 def batches_of_pairs(

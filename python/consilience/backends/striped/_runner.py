@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    CancelledError,
-    Executor,
-    Future,
-    wait,
-)
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from dataclasses import asdict
 from typing import Any
 
@@ -29,8 +23,10 @@ from consilience.backends.striped._task import (
 )
 from consilience.terms import Saved
 
-# Tasks handed over at a time; they are a few kilobytes each.
+# Tasks handed over at a time; they are a few kilobytes each. Dask binds a task to a worker when it
+# gets it: no more than this many a thread, or some are done while others have a queue.
 IN_FLIGHT = 1024
+OF_A_THREAD = 2
 # How often Dask runs a task anew that failed; it may be better off on another worker.
 RETRIES = 3
 # Seconds between looks at whether a scheduler is still there.
@@ -63,6 +59,16 @@ class Runner:
             else self.client.get_executor(pure=False, retries=RETRIES)
         )
         self._guard = threading.Lock()
+        # What follows is shared by all who wait for tasks, and told to them when it changes.
+        self._turn = threading.Condition()
+        self._handed, self._room, self._asked_at = 0, IN_FLIGHT, -math.inf
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Have all who wait for tasks elsewhere end."""
+        with self._turn:
+            self._stopped = True
+            self._turn.notify_all()
 
     def results(self, tasks: Sequence[Task], ops: Any) -> Iterator[Saved]:
         """Yield the terms of the tasks in their order; `ops` do those of this process."""
@@ -118,15 +124,16 @@ class Runner:
         given = 0
         try:
             while given < len(tasks):
-                while missing and len(running) < IN_FLIGHT:
+                while missing and self._may_hand_over():
                     i = missing.popleft()
-                    running[executor.submit(run_task, self._body(tasks[i], names[i]))] = i
+                    future = self._hand_over(executor, tasks[i], names[i])
+                    running[future] = i
                 if given in records:
                     yield self.journal.load(tasks[given].op, records.pop(given))
                     given += 1
                     continue
-                finished, _ = wait(running, timeout=LOOK, return_when=FIRST_COMPLETED)
-                for future in finished:
+                self._wait(running, more=bool(missing))
+                for future in [one for one in running if one.done()]:
                     i = running.pop(future)
                     records[i] = self._outcome(future, tasks[i])
                 self._check_scheduler()
@@ -135,6 +142,46 @@ class Runner:
         finally:
             for future in running:
                 future.cancel()
+
+    def _may_hand_over(self) -> bool:
+        """Take a place among the tasks that are handed over, if there is one."""
+        if self.client is not None and time.monotonic() > self._asked_at + LOOK:
+            self._asked_at = time.monotonic()
+            self._check_scheduler()
+            threads = sum(self.client.nthreads().values())
+            self._room = min(IN_FLIGHT, OF_A_THREAD * max(1, threads))
+        with self._turn:
+            if self._handed >= self._room or self._stopped:
+                return False
+            self._handed += 1
+            return True
+
+    def _hand_over(self, executor: Executor, task: Task, name: str) -> Future[dict[str, Any]]:
+        try:
+            future = executor.submit(run_task, self._body(task, name))
+        except BaseException:
+            self._give_back()
+            raise
+        future.add_done_callback(lambda _: self._give_back())
+        return future
+
+    def _give_back(self) -> None:
+        """Leave the place of a task."""
+        with self._turn:
+            self._handed -= 1
+            self._turn.notify_all()
+
+    def _wait(self, running: Mapping[Future[Any], int], *, more: bool) -> None:
+        """Return when a task is done, when one of `more` may be handed over, or to look around."""
+
+        def ready() -> bool:
+            place = more and self._handed < self._room
+            return self._stopped or place or any(map(Future.done, running))
+
+        with self._turn:
+            self._turn.wait_for(ready, timeout=LOOK)
+            if self._stopped:
+                raise CancelledError
 
     def _body(self, task: Task, name: str) -> dict[str, Any]:
         from consilience import __version__
