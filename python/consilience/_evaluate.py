@@ -727,7 +727,7 @@ def terms_of(
         sets = [replace(s, values=X) for s, X in zip(sets, there, strict=True)]
     if n_threads is None and not nulls and _quick([s.values.shape for s in sets]):
         n_threads = 1
-    if any(is_mapped(X) for X in there):
+    if any(map(is_mapped, there)):
         max_memory = (max_memory or DEFAULT_MEMORY) - resident_share(max_memory)
     ops = select(backend, there, device=device, n_threads=n_threads, max_memory=max_memory)
     return Terms(sets, around(ops) if around else ops, tuple(needs), pairs, nulls)
