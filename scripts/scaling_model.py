@@ -97,7 +97,8 @@ def entry(benches: list[Bench], op: str, name: str) -> Bench:
 def measured(benches: list[Bench]) -> str:
     """Return the table of the same plans here and on workers."""
     rows = []
-    for op in OPS:
+    there = {one["group"].removeprefix("scaling out ").partition(" ")[0] for one in benches}
+    for op in (op for op in OPS if op in there):
         uncut, here, one, two = (
             entry(benches, op, name)
             for name in ("uncut", "tasks, here", "tasks, 1 worker", "tasks, 2 workers")
@@ -122,10 +123,10 @@ def steps(benches: list[Bench]) -> str:
     rows = []
     for name in STEPS:
         one = named(benches, "a comparison of", name)
-        idle = 1.0 - one["tasks_s"] / one["workers"] / one["median_s"]
-        seconds = (f"{one['tasks_s']:.0f}", f"{one['median_s']:.0f}")
-        rows.append((name.removeprefix("steps "), str(one["n_tasks"]), *seconds, f"{idle:.0%}"))
-    return table(("steps", "tasks", "all tasks, s", "comparison, s", "without a task"), rows)
+        at_work = one["tasks_s"] / one["median_s"]
+        idle = f"{1.0 - at_work / one['workers']:.0%}"
+        rows.append((name.removeprefix("steps "), str(one["n_tasks"]), f"{at_work:.2f}", idle))
+    return table(("steps", "tasks", "workers at work, mean", "time without a task"), rows)
 
 
 def overheads(benches: list[Bench]) -> str:
