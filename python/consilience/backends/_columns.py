@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from consilience._mapped import taken
 from consilience.terms import Floats, Graph, Indices, RankTerms
 
 # A part of fewer samples than this costs more to set up than to search.
@@ -37,7 +38,7 @@ def knn_in_parts(
     judged = 0
     for part, asking in _pairs_of_blocks(n, most) if rows is None else _stripes(n, rows, most):
         here = None if asking is None else np.searchsorted(part, asking)
-        found = search(np.ascontiguousarray(X[part]), here)
+        found = search(taken(X, part), here)
         places = np.searchsorted(wanted, part if asking is None else asking)
         judged += found.judged
         for first in range(0, len(places), MERGED_ROWS):
@@ -86,7 +87,7 @@ def ranks_in_parts(
                 Graph(np.searchsorted(part, ends), np.zeros(ends.shape), rows=here, n_all=len(part))
                 for ends in lists
             ]
-            return count(np.ascontiguousarray(X[part]), graphs, here).sums
+            return count(taken(X, part), graphs, here).sums
 
         among = counted(listed)
         total = among.copy()

@@ -12,8 +12,8 @@ from typing import Any, Self
 import numpy as np
 
 from consilience import _core
-from consilience._mapped import is_mapped, read_ahead
-from consilience._memory import DEFAULT_MEMORY, op_takes
+from consilience._mapped import is_mapped, read_ahead, taken
+from consilience._memory import DEFAULT_MEMORY, op_takes, passed
 from consilience.backends._blas import one_blas_thread
 from consilience.backends._coarse import FEWEST_JUDGED, coarse_step
 from consilience.backends._columns import (
@@ -102,6 +102,7 @@ class NativeBackend:
 
     def _beside(self, size: int) -> Self:
         """Return the backend for work beside a copy of so many bytes."""
+        op_takes(self.beside + size)
         return replace(self, max_memory=self.max_memory - size, beside=self.beside + size)
 
     def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
@@ -200,7 +201,7 @@ class NativeBackend:
         certificate = _core.knn_exact_bytes(len(X), X.shape[1], 0, len(rows), judged)
         self._check_memory("knn_approx", max(search, certificate))
         true = self.knn_exact(X, k=judged, distance=distance, rows=rows).distances
-        step = coarse_step(X[rows], true, k, distance) if _core.fast_bytes() else 0.0
+        step = coarse_step(taken(X, rows), true, k, distance) if _core.fast_bytes() else 0.0
         with one_blas_thread:
             found = _core.knn_approx(X, distance=distance, seed=seed, step=step, **options)
         return certified(Graph(*found), rows, true[:, :k])
@@ -258,6 +259,7 @@ class NativeBackend:
             read_ahead(*(X[first + step : first + 2 * step] for X in sets))
             for sums, more in zip(total, of_rows(slice(first, first + step)), strict=True):
                 sums += more
+            passed(step * row_bytes)
         return total
 
     def pair_terms(
@@ -589,7 +591,7 @@ def _strains_float32(channel: Channel) -> bool:
     """
     X = channel.X
     i, j = sampled_pairs(len(X), 512)
-    x, y = X[i].astype(np.float64), X[j].astype(np.float64)
+    x, y = (taken(X, chosen).astype(np.float64) for chosen in (i, j))
     squares = ((x - y) ** 2).sum(axis=1)
     mean = 0.5 * (x.mean(axis=0) + y.mean(axis=0))
     norms = ((x - mean) ** 2).sum(axis=1) + ((y - mean) ** 2).sum(axis=1)
