@@ -2,10 +2,11 @@
 
 `python scripts/scaling_model.py` writes them; with --check it fails if the page is out of date.
 
-The model: a search of M models for all neighbours is M steps after each other; a step is m equal
+The model: a search of M models for all neighbours is M steps that overlap; a step is m equal
 tasks. A task takes what every stripe pays (rounding all rows, choosing axes), what its rows cost,
-both proportional to n, and the measured overhead of a task. W workers take ceil(m / W) rounds of
-them. The process that asks reads and joins every result by itself, after the last round.
+both proportional to n, and the measured overhead of a task. W workers take ceil(M m / W) rounds of
+them. The process that asks reads and joins every result by itself: those of a model while workers
+are at the next one's, the last model's after the last round.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from consilience.backends.striped._plan import TASK_SECONDS, stripes_of
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, RESULTS = "docs/scaling.md", "bench/results/dask.json"
 NOT_YET = "Not measured yet."
+OPS = ("knn_exact", "rank_counts", "moments", "pair_terms")
+STEPS = ("steps after each other", "steps overlapping")
 WORKERS = (1, 2, 4, 8, 16, 32, 64)
 MODELS, WIDTH = 4, 256
 SAMPLES = (200_000, 1_000_000)
@@ -72,7 +75,8 @@ class Costs:
         scale = n / self.n
         task = scale * (self.stripe + self.row * n / tasks) + self.overhead
         joined = self.joining * self.size * n
-        return models * (math.ceil(tasks / workers) * task + joined)
+        worked = math.ceil(models * tasks / workers) * task
+        return max(worked, (models - 1) * joined) + joined
 
 
 def overhead(bench: Bench) -> float:
@@ -93,7 +97,8 @@ def entry(benches: list[Bench], op: str, name: str) -> Bench:
 def measured(benches: list[Bench]) -> str:
     """Return the table of the same plans here and on workers."""
     rows = []
-    for op in ("knn_exact", "rank_counts", "moments"):
+    there = {one["group"].removeprefix("scaling out ").partition(" ")[0] for one in benches}
+    for op in (op for op in OPS if op in there):
         uncut, here, one, two = (
             entry(benches, op, name)
             for name in ("uncut", "tasks, here", "tasks, 1 worker", "tasks, 2 workers")
@@ -111,6 +116,17 @@ def measured(benches: list[Bench]) -> str:
         )
     head = ("op", "n", "tasks", "s each", "MB each")
     return table((*head, "uncut, s", "here, s", "1 worker, s", "2 workers, s", "gain of 2"), rows)
+
+
+def steps(benches: list[Bench]) -> str:
+    """Return what two workers do with a comparison whose steps follow each other, or overlap."""
+    rows = []
+    for name in STEPS:
+        one = named(benches, "a comparison of", name)
+        at_work = one["tasks_s"] / one["median_s"]
+        idle = f"{1.0 - at_work / one['workers']:.0%}"
+        rows.append((name.removeprefix("steps "), str(one["n_tasks"]), f"{at_work:.2f}", idle))
+    return table(("steps", "tasks", "workers at work, mean", "time without a task"), rows)
 
 
 def overheads(benches: list[Bench]) -> str:
@@ -160,7 +176,7 @@ def _time(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s"
 
 
-TABLES = {"measured": measured, "overhead": overheads, "model": model}
+TABLES = {"measured": measured, "steps": steps, "overhead": overheads, "model": model}
 
 
 def page(root: Path = ROOT) -> str:

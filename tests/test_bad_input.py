@@ -481,3 +481,24 @@ def test_of_several_bad_arrays_the_first_is_told(monkeypatch, n_threads):
     arrays[3][1][0, 0] = np.inf
     with pytest.raises(ValueError, match="`b` has NaN at row 2, column 1"):
         as_embeddings(arrays, n_threads)
+
+
+def verdict(X):
+    try:
+        return _validate.as_embedding(X, "X").dtype
+    except ValueError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf, -np.inf, 9e34, -1.1e35, 1e-36])
+def test_few_entries_are_judged_as_many_are(monkeypatch, dtype, value, X):
+    cases = [X.copy() for _ in range(5)]
+    for case, place in zip(cases, [(0, 0), (N - 1, 0), (5, 3), (slice(None), 0)], strict=False):
+        case[place] = value
+    cases[-1] *= value
+    cases = [case.astype(dtype) for case in cases]
+    few = [verdict(case) for case in cases]
+    monkeypatch.setattr(_validate, "FEW", 0)
+    assert few == [verdict(case) for case in cases]
+    assert {np.dtype(dtype).name} != set(few)  # the last, or all, are refused

@@ -46,7 +46,7 @@ def bench(group, name, seconds, **facts):
 
 
 @pytest.fixture
-def benches():
+def benches(script):
     found = [
         bench("a stripe of knn_exact n=1000 d=256", "100 rows", 3.0, n=1000, rows=100),
         bench("a stripe of knn_exact n=1000 d=256", "200 rows", 4.0, n=1000, rows=200),
@@ -54,7 +54,10 @@ def benches():
     for name, seconds in (("here", 1.0), ("1 worker", 2.0), ("2 workers", 3.0)):
         facts = {"n_tasks": 10, "tasks_s": 0.5, "task_s": 0.05, "task_bytes": 100}
         found.append(bench("overhead of tasks, 1 thread", f"tasks, {name}", seconds, **facts))
-    for op in ("knn_exact", "rank_counts", "moments"):
+    for name, seconds in (("after each other", 20.0), ("overlapping", 12.5)):
+        facts = {"n_tasks": 9, "tasks_s": 20.0, "workers": 2}
+        found.append(bench("a comparison of 4 models", f"steps {name}", seconds, **facts))
+    for op in script.OPS:
         group = f"scaling out {op} n=1000 d=256, 1 thread"
         found.append(bench(group, "uncut", 7.0, n=1000))
         for name, seconds in (("here", 14.0), ("1 worker", 16.0), ("2 workers", 8.0)):
@@ -78,7 +81,11 @@ def test_a_search_is_rounds_of_tasks_and_then_the_joining(script, benches):
     assert costs.search(1000, 4, 3) == pytest.approx(2 * task + 2.0)
     # Twice the samples: what a stripe pays and what a row costs double, and so do the rows.
     twice = 2 * (2.0 + 0.01 * 500) + 0.15
-    assert costs.search(2000, 4, 4, models=3) == pytest.approx(3 * (twice + 4.0))
+    assert costs.search(2000, 4, 4, models=3) == pytest.approx(3 * twice + 4.0)
+    # Tasks of several models fill rounds together, up to where joining is all there is to do.
+    assert costs.search(2000, 4, 6, models=3) == pytest.approx(2 * twice + 4.0)
+    assert costs.search(2000, 4, 12, models=6) == pytest.approx(2 * twice + 4.0)
+    assert costs.search(2000, 4, 99, models=6) == pytest.approx(6 * 4.0)
 
 
 def test_the_page_is_made_of_the_results(script, benches, tmp_path, capsys):
@@ -93,6 +100,8 @@ def test_the_page_is_made_of_the_results(script, benches, tmp_path, capsys):
     text = (tmp_path / script.PAGE).read_text()
     assert "| knn_exact | 1,000 | 5 | 2.40 | 2.0 | 7.00 | 14.00 | 16.00 | 8.00 | 2.00 |" in text
     assert "| 1 worker | 10 | 150 |" in text
+    assert "| after each other | 9 | 1.00 | 50% |" in text
+    assert "| overlapping | 9 | 1.60 | 20% |" in text
     assert "| 64 |" in text
     assert script.NOT_YET not in text
 

@@ -48,6 +48,16 @@ def test_threads_and_parts_change_no_bit(monkeypatch, normalize, shape):
         assert_array_equal(prepare(embedding, view, n_threads), whole)
 
 
+@pytest.mark.parametrize("normalize", ["l2", "max"])
+def test_the_largest_of_a_row_is_the_same_by_rows_and_by_columns(monkeypatch, normalize, rng):
+    X = rng.standard_normal((41, 7)).astype(np.float32)
+    embedding, view = as_embedding(X, "X"), View(normalize)
+    by_columns = prepare(embedding, view)
+    monkeypatch.setattr(views, "NARROW", 0)
+    assert_array_equal(by_columns, prepare(embedding, view))
+    assert_array_equal(embedding.values, X)
+
+
 def test_the_first_zero_row_is_told_for_any_number_of_threads(monkeypatch):
     monkeypatch.setattr(views, "LARGE", 0)
     X = np.ones((40_000, 16))

@@ -339,14 +339,17 @@ class Terms:
         """Return sums of rows over the edges that the graphs of a and b share, of all or some."""
 
         def make() -> Shared:
-            e = f = None
-            if isinstance(need, EdgeNeed):
-                e, f = self.edges(a, need), self.edges(b, need)
-            graph = need.graph if isinstance(need, EdgeNeed) else need
-            x, y = self.graph(a, graph), self.graph(b, graph)
+            x, e = self._lists(a, need)
+            y, f = self._lists(b, need) if b != a else (x, e)
             return Shared(*self.ops.overlap_terms(x, y, e, f))
 
         return self._once(("shared", a, b, need), make)  # type: ignore[no-any-return]
+
+    def _lists(self, a: int, need: GraphNeed | EdgeNeed) -> tuple[Graph, Floats | None]:
+        """Return the neighbour lists of model a, with the values along them if asked for."""
+        if isinstance(need, EdgeNeed):
+            return self.graph(a, need.graph), self.edges(a, need)
+        return self.graph(a, need), None
 
     def nearest(self, a: int, need: GraphNeed, orders: tuple[int, ...]) -> tuple[Floats, ...]:
         """Return the distances of model a's rows to these neighbours, the first being 1."""
@@ -729,7 +732,7 @@ def terms_of(
         sets = [replace(s, values=X) for s, X in zip(sets, there, strict=True)]
     if n_threads is None and not nulls and _quick([s.values.shape for s in sets]):
         n_threads = 1
-    if any(is_mapped(X) for X in there):
+    if any(map(is_mapped, there)):
         max_memory = (max_memory or DEFAULT_MEMORY) - resident_share(max_memory)
     ops = select(backend, there, device=device, n_threads=n_threads, max_memory=max_memory)
     return Terms(sets, around(ops) if around else ops, tuple(needs), pairs, nulls)

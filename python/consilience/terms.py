@@ -275,13 +275,13 @@ class Moments(Saved):
 
     def centered(self) -> CenteredMoments:
         """Move from the shifts to the exact means."""
-        d_x, d_y = len(self.shift_x), len(self.shift_y)
-        uv = self.matrix[:d_x, :d_y]
-        u_qy, u_sum = self.matrix[:d_x, d_y], self.matrix[:d_x, -1]
-        v_qx, v_sum = self.matrix[d_x, :d_y], self.matrix[-1, :d_y]
+        matrix, d_x, d_y = self.matrix, len(self.shift_x), len(self.shift_y)
+        uv = matrix[:d_x, :d_y]
+        u_qy, u_sum = matrix[:d_x, d_y], matrix[:d_x, -1]
+        v_qx, v_sum = matrix[d_x, :d_y], matrix[-1, :d_y]
         # Python's floats, with which it calculates faster than with NumPy's.
-        qx_qy, qx_sum = self.matrix[d_x, d_y:].tolist()
-        qy_sum, n = self.matrix[-1, d_y:].tolist()
+        qx_qy, qx_sum = matrix[d_x, d_y:].tolist()
+        qy_sum, n = matrix[-1, d_y:].tolist()
         u, v = u_sum / n, v_sum / n
         u2, v2 = float(u.dot(u)), float(v.dot(v))
         # |u_i - u|² = q_i - 2 u_i.u + |u|², summed and multiplied out; Σ u_i.u = n |u|².

@@ -16,6 +16,8 @@ from consilience.needs import PLAIN, Normalize, View
 NORMALIZATIONS = ("none", "l2", "max", "zscore")
 # Entries of an array in host memory from which it is prepared in parts, by threads.
 LARGE = 1 << 20
+# Features below which the largest of a row is found faster among columns (bench_overhead.py).
+NARROW = 64
 
 
 def check_view(view: View) -> None:
@@ -228,7 +230,10 @@ def _normalized(xp: Any, X: Any, view: View, name: str, first_row: int = 0) -> A
 
 def _divide_by_largest(xp: Any, X: Any, name: str, first_row: int) -> Any:
     if xp is np:
-        lengths = np.maximum.reduce(np.abs(X), axis=1, keepdims=True)
+        if X.shape[1] < NARROW:
+            lengths = np.maximum.reduce(np.abs(X.T, order="C"), axis=0)[:, None]
+        else:
+            lengths = np.maximum.reduce(np.abs(X), axis=1, keepdims=True)
         if np.count_nonzero(lengths) == len(lengths):
             X /= lengths
             return X

@@ -86,7 +86,7 @@ class Cknna(SearchSettings):
     def _paper(self, terms: Any, a: int, b: int) -> Score:
         shared = terms.shared(a, b, self.edges)
         scale = self._scale(terms, a, b)
-        value = float(shared.products.sum()) / scale
+        value = float(np.add.reduce(shared.products)) / scale
         details = self.found(terms, a, b)
         # How the kernels of rows that are not scored sum up is not known.
         if not terms.nulls or self.sampled(terms):
@@ -102,7 +102,7 @@ class Cknna(SearchSettings):
 
         def own(m: int) -> float:
             def make() -> float:
-                total = float(terms.shared(m, m, edges).products.sum())
+                total = float(np.add.reduce(terms.shared(m, m, edges).products))
                 self._require_products(terms, m, defined=total != 0.0)
                 return total
 

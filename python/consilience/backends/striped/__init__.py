@@ -219,7 +219,8 @@ class StripedBackend:
         parts: Iterator[Any] = self._done(
             [Task("pair_terms", arrays, settings, stripe) for stripe in stripes]
         )
-        return reduce(add, parts)
+        total: PairTable = reduce(add, parts)
+        return total
 
     def pair_rows(
         self, channels: Sequence[Channel], pairs: Sequence[tuple[int, int]], rows: Indices

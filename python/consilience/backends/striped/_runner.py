@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -148,8 +149,9 @@ class Runner:
         if self.client is not None and time.monotonic() > self._asked_at + LOOK:
             self._asked_at = time.monotonic()
             self._check_scheduler()
-            threads = sum(self.client.nthreads().values())
-            self._room = min(IN_FLIGHT, OF_A_THREAD * max(1, threads))
+            with suppress(OSError):  # the scheduler is about to be missed
+                threads = sum(self.client.nthreads().values())
+                self._room = min(IN_FLIGHT, OF_A_THREAD * max(1, threads))
         with self._turn:
             if self._handed >= self._room or self._stopped:
                 return False
