@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from consilience._mapped import is_mapped
-from consilience._memory import DEFAULT_MEMORY, as_bytes, bounded, resident_share
+from consilience._memory import DEFAULT_MEMORY, as_bytes, bounded, passed, resident_share
 from consilience._validate import Embedding, as_embeddings, check_choice
 from consilience.backends import (
     GPU_BACKENDS,
@@ -149,6 +149,7 @@ class Terms:
                 to_host(X[start : start + step, :]).astype(np.float64) - mean
                 for X, mean in zip(sets, means, strict=True)
             ]
+            passed(sum(block.nbytes for block in rows))
             return of_rows(*rows)
 
         starts = range(0, self.n_samples, step)
@@ -170,6 +171,7 @@ class Terms:
             for start in range(0, len(X), step):
                 block = to_host(X[start : start + step, :]).astype(np.float64)
                 total += (block - first).sum(axis=0)
+                passed(block.nbytes)
             return np.asarray(first + total / len(X))
 
         return self._once(("means", m, view), make)  # type: ignore[no-any-return]

@@ -23,6 +23,9 @@ from numpy.typing import NDArray
 MAP_FIXED = 0x10
 PROT_NONE = 0
 BLOCK_ENTRIES = 1 << 20
+# Bytes that Linux may map about one that is touched, and those of rows taken at a time.
+AROUND = 2 << 20
+TAKEN = 16 << 20
 # Where scratch files go, if not to the folder for temporary files.
 SCRATCH_FOLDER = "CONSILIENCE_SCRATCH"
 
@@ -177,9 +180,32 @@ def _extend(descriptor: int, offset: int, size: int) -> None:
 
 def spilled(array: Any, dtype: Any) -> NDArray[Any]:
     """Return a copy of an array in a scratch file, in C order and of a dtype."""
+    from consilience._memory import passed
+
     out = scratch(array.shape, dtype)
     for rows in row_blocks(array.shape):
         out[rows] = array[rows]
+        passed(array[rows].nbytes + out[rows].nbytes)
+    return out
+
+
+def taken(array: Any, rows: Any) -> Any:
+    """Return array[rows] in memory; of a mapped array some at a time, their pages given back.
+
+    The system maps what lies about a page that is touched as well: a few thousand rows out of a
+    file are all of it.
+    """
+    if not is_mapped(array):
+        return array[rows]
+    from consilience._memory import passed
+
+    out = np.empty((len(rows), *array.shape[1:]), array.dtype)
+    around = AROUND + array[:1].nbytes
+    step = max(1, TAKEN // around)
+    for first in range(0, len(rows), step):
+        some = slice(first, first + step)
+        out[some] = array[rows[some]]
+        passed(len(rows[some]) * around)
     return out
 
 

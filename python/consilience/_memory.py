@@ -19,7 +19,10 @@ UNITS |= {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
 # read again costs a fault, as the system keeps what it has room for.
 RESIDENT_SHARE = 1 / 8
 LEAST_RESIDENT = 64 << 20
-SECONDS = 0.01  # in which a mapped file is read at 64 MiB and more
+# Pages are counted as often, which takes 20 us: a file in the system's memory is mapped by kernels
+# at up to 100 MiB in so many seconds, and read by blocks at half of a millisecond per so many bytes.
+SECONDS = 0.005
+PASSED = 4 << 20
 
 
 def as_bytes(size: int | str | None, name: str = "max_memory") -> int | None:
@@ -59,37 +62,68 @@ def op_takes(size: int) -> None:
 _op_bytes = 0
 
 
+class _Bound:
+    """How many pages of files may be in memory beside an op, from when it was made on."""
+
+    def __init__(self, files: list[Any], max_memory: int | None) -> None:
+        self.files = files
+        self.before = _file_pages()
+        self.allowed = max_memory or DEFAULT_MEMORY
+        self.least = resident_share(max_memory)
+
+    def keep(self) -> None:
+        """Give all pages back if there are more of them than there may be."""
+        if _file_pages() - self.before > max(self.least, self.allowed - _op_bytes):
+            self.release()
+
+    def release(self) -> None:
+        mapped.release(*self.files)
+        mapped.release_all()  # what was made of them
+
+
+_bounds: list[_Bound] = []
+_passed_bytes = 0
+
+
 @contextmanager
 def bounded(arrays: Iterable[Any], max_memory: int | None) -> Iterator[None]:
     """Give pages of mapped arrays back to the system while they are worked on.
 
-    Numbers do not change by it: a page that is touched again is read again.
+    They are counted by whoever reads rows block by block (`passed`), and by the clock while kernels
+    run. Numbers do not change by it: a page that is touched again is read again.
     """
     files = [array for array in arrays if mapped.is_mapped(array)]
     if not files:
         yield
         return
-    over = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(files, max_memory, over), daemon=True)
+    bound, over = _Bound(files, max_memory), threading.Event()
+    watcher = threading.Thread(target=_watch, args=(bound, over), daemon=True)
     watcher.start()
+    _bounds.append(bound)
     try:
         yield
     finally:
+        _bounds.remove(bound)
         over.set()
         watcher.join()
-        _release(files)
+        bound.release()
 
 
-def _watch(files: list[Any], max_memory: int | None, over: threading.Event) -> None:
-    before, least = _file_pages(), resident_share(max_memory)
+def passed(size: int) -> None:
+    """Tell that so many bytes of an array were read and are not needed soon."""
+    global _passed_bytes
+    if not _bounds:
+        return
+    _passed_bytes += size  # threads may lose some of it to each other
+    if _passed_bytes >= PASSED:
+        _passed_bytes = 0
+        for bound in tuple(_bounds):
+            bound.keep()
+
+
+def _watch(bound: _Bound, over: threading.Event) -> None:
     while not over.wait(SECONDS):
-        if _file_pages() - before > max(least, (max_memory or DEFAULT_MEMORY) - _op_bytes):
-            _release(files)
-
-
-def _release(files: list[Any]) -> None:
-    mapped.release(*files)
-    mapped.release_all()  # what was made of them
+        bound.keep()
 
 
 def _file_pages() -> int:

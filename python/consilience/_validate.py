@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from consilience._memory import passed
+
 # Entries of arrays in host memory from which threads read them.
 LARGE = 1 << 22
 # Bytes of a mapped array from which a copy of it goes to a file.
@@ -204,6 +206,7 @@ def _column_ranges(values: Any) -> tuple[Any, Any]:
         block = values[start : min(n, start + step), :]
         high = np.maximum(high, np.maximum.reduce(block))
         low = np.minimum(low, np.minimum.reduce(block))
+        passed(block.nbytes)
     return high, low
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from consilience._memory import passed
 from consilience._validate import Embedding, as_embedding, check_choice, namespace
 from consilience.needs import Normalize, View
 
@@ -89,6 +90,7 @@ def _mapped(X: Any, view: View, name: str, n_threads: int) -> Any:
             block /= deviation
         rest = View("none" if view.normalize == "zscore" else view.normalize, None, view.unit_rows)
         out[rows] = _normalized(np, block, rest, name, rows.start)
+        passed(X[rows].nbytes + block.nbytes)
 
     _each(write, blocks, n_threads)
     return out
@@ -103,6 +105,7 @@ def _column_moments(X: Any, limit: float) -> tuple[Any, Any]:
         for rows in row_blocks(X.shape):
             block = np.clip(X[rows].astype(np.float64), -limit, limit) - origin
             total += (block**power).sum(axis=0)
+            passed(X[rows].nbytes)
         return total / len(X)
 
     first = np.clip(X[0].astype(np.float64), -limit, limit)
@@ -132,6 +135,7 @@ def _quantile_of_blocks(X: Any, q: float) -> float:
                 bits = bits[bits >> unsigned.type(shift + 16) == found]
             digits = (bits >> unsigned.type(shift)) & unsigned.type(0xFFFF)
             counts += np.bincount(digits.astype(np.int64), minlength=1 << 16)
+            passed(X[rows].nbytes)
         below = np.cumsum(counts)
         digit = int(np.searchsorted(below, rank, side="right"))
         rank -= int(below[digit - 1]) if digit else 0

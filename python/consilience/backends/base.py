@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from consilience._draws import FOR_REFERENCES, FOR_ROWS, some_of
+from consilience._mapped import taken
 from consilience.needs import PairFunction
 from consilience.terms import (
     Floats,
@@ -286,14 +288,12 @@ def sampled_pairs(n_samples: int, n_pairs: int) -> tuple[Indices, Indices]:
 
 def sampled_rows(n_samples: int, n_rows: int, seed: int) -> Indices:
     """Return n_rows different samples, ascending: a simple random sample of them."""
-    words = np.random.Philox(key=3, counter=[0, 0, 0, seed]).random_raw(n_samples)
-    return np.sort(np.argsort(words, kind="stable")[:n_rows])
+    return some_of(n_samples, n_rows, FOR_ROWS, seed)
 
 
 def reference_rows(n_samples: int) -> Indices:
     """Return the samples that offsets of `pair_rows` are about, seeded apart from all others."""
-    words = np.random.Philox(key=4).random_raw(n_samples)
-    return np.sort(np.argsort(words, kind="stable")[:REFERENCES])
+    return some_of(n_samples, REFERENCES, FOR_REFERENCES)
 
 
 def shift_rows(X: Any) -> Any:
@@ -301,4 +301,4 @@ def shift_rows(X: Any) -> Any:
     if len(X) <= 2 * SHIFT_ROWS:
         return X
     rng = np.random.default_rng(0)
-    return X[rng.choice(len(X), SHIFT_ROWS, replace=False, shuffle=False)]
+    return taken(X, rng.choice(len(X), SHIFT_ROWS, replace=False, shuffle=False))

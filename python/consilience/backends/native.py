@@ -12,8 +12,8 @@ from typing import Any, Self
 import numpy as np
 
 from consilience import _core
-from consilience._mapped import is_mapped, read_ahead
-from consilience._memory import DEFAULT_MEMORY, op_takes
+from consilience._mapped import is_mapped, read_ahead, taken
+from consilience._memory import DEFAULT_MEMORY, op_takes, passed
 from consilience.backends._blas import one_blas_thread
 from consilience.backends._coarse import FEWEST_JUDGED, coarse_step
 from consilience.backends._columns import (
@@ -200,7 +200,7 @@ class NativeBackend:
         certificate = _core.knn_exact_bytes(len(X), X.shape[1], 0, len(rows), judged)
         self._check_memory("knn_approx", max(search, certificate))
         true = self.knn_exact(X, k=judged, distance=distance, rows=rows).distances
-        step = coarse_step(X[rows], true, k, distance) if _core.fast_bytes() else 0.0
+        step = coarse_step(taken(X, rows), true, k, distance) if _core.fast_bytes() else 0.0
         with one_blas_thread:
             found = _core.knn_approx(X, distance=distance, seed=seed, step=step, **options)
         return certified(Graph(*found), rows, true[:, :k])
@@ -258,6 +258,7 @@ class NativeBackend:
             read_ahead(*(X[first + step : first + 2 * step] for X in sets))
             for sums, more in zip(total, of_rows(slice(first, first + step)), strict=True):
                 sums += more
+            passed(step * row_bytes)
         return total
 
     def pair_terms(self, channels: Sequence[Channel]) -> PairTable:

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from consilience._draws import FOR_BLOCKS, some_of
 from consilience.inference.cubic import CubicTerms, cubic_terms
 from consilience.terms import Floats, Indices
 
@@ -31,15 +32,12 @@ class _kept(Generic[T]):  # noqa: N801
 
 def block_samples(n_samples: int) -> Indices:
     """Return the samples of the block: the same seeded ones for all models."""
-    if n_samples <= BLOCK_SAMPLES:
-        return np.arange(n_samples)
     return _chosen(n_samples)
 
 
 @functools.lru_cache(maxsize=1)
 def _chosen(n_samples: int) -> Indices:
-    words = np.random.Philox(key=1).random_raw(n_samples)
-    chosen = np.sort(np.argsort(words, kind="stable")[:BLOCK_SAMPLES])
+    chosen = some_of(n_samples, BLOCK_SAMPLES, FOR_BLOCKS)
     chosen.flags.writeable = False
     return chosen
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from consilience._draws import FOR_SUBSETS, parts_of
 from consilience.terms import Floats, Indices
 
 # Degrees of freedom of the variance between subsets: a standard error then varies by a seventh.
@@ -26,9 +27,7 @@ SUBSETS_AT_A_TIME = 8
 def disjoint(n_samples: int, size: int, parts: int, count: int) -> Iterator[list[Indices]]:
     """Yield `count` times as many disjoint, seeded, random subsets of `size` samples each."""
     for draw in range(count):
-        words = np.random.Philox(key=2, counter=[0, 0, 0, draw]).random_raw(n_samples)
-        order = np.argsort(words, kind="stable")
-        yield [np.sort(order[part * size : (part + 1) * size]) for part in range(parts)]
+        yield parts_of(n_samples, size, parts, FOR_SUBSETS, draw)
 
 
 def added_by_dependence(parts: Sequence[Floats]) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -128,7 +129,9 @@ def _added_by_lists(wanted: Sequence[Wanted], terms: Terms) -> list[Floats]:
     n = terms.n_samples
     settings = [_halved(metric, n) for metric, _ in wanted]
     sums = [np.zeros(len(cells)) for _, cells in wanted]
-    splits = list(disjoint(n, n // 2, 2, FREEDOM)) if any(settings) else []
+
+    def splits() -> Iterator[list[Indices]]:
+        return disjoint(n, n // 2, 2, FREEDOM) if any(settings) else iter(())
 
     def add(halves: Halves | Halved, some: Sequence[list[Indices]], *, at_once: bool) -> None:
         for half, (_, cells), total in zip(settings, wanted, sums, strict=True):
@@ -137,14 +140,14 @@ def _added_by_lists(wanted: Sequence[Wanted], terms: Terms) -> list[Floats]:
                 added = partial(_added, half, halves, splits=places)
                 total += list(pool.map(added, cells) if at_once else map(added, cells))
 
-    at_a_time = max(1, ROWS_AT_A_TIME // n)
+    # Drawn twice rather than kept: all of them are 24 n indices.
+    at_a_time, drawn = max(1, ROWS_AT_A_TIME // n), splits()
     # NumPy works on arrays of all splits here, large enough for threads to help.
     with ThreadPoolExecutor(getattr(terms.ops, "n_threads", 1)) as pool:
-        for first in range(0, len(splits), at_a_time):
-            some = splits[first : first + at_a_time]
+        while some := list(islice(drawn, at_a_time)):
             add(Halves(terms, [second for _, second in some]), some, at_once=True)
     if not all(half is None or half.splits_at_once for half in settings):
-        for draw, (first_half, second) in enumerate(splits):
+        for draw, (first_half, second) in enumerate(splits()):
             in_half = np.zeros(n, dtype=np.int64)  # if n is odd, one is in no half but counts
             in_half[second] = 1
             add(Halved(terms, in_half, draw), [[first_half, second]], at_once=False)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from consilience._mapped import read_ahead
+from consilience._memory import passed
 from consilience.backends.base import Channel, PairTable, RowTable
 from consilience.backends.striped._plan import Stripe
 from consilience.terms import Floats, Graph, Indices, Moments, RankTerms, Saved
@@ -79,6 +80,7 @@ def _moments(ops: Any, arrays: Arrays, settings: Settings, stripe: Stripe | None
         read_ahead(*(X[rows.stop : min(rows.stop + step, stop)] for X in sets))
         block = ops.moments([X[rows] for X in sets], pairs, shifts=shifts)
         total = total + np.concatenate([one.matrix.reshape(-1) for one in block])
+        passed(BLOCK_BYTES)
     return Values(total)
 
 
