@@ -8,18 +8,22 @@ block is copied once for as many rows as fit beside it, and files are read in th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from consilience._mapped import is_mapped, read_ahead, release
+from consilience._mapped import is_mapped, read_ahead, release, taken
+from consilience._memory import passed
 from consilience.terms import Floats, Graph, Indices, RankTerms
 
 # A part of fewer samples than this costs more to set up than to search.
 LEAST_SAMPLES = 64
 MERGED_ROWS = 1 << 16
-# Entries of a mapped array that are read before their pages are given back: those that ranks are
-# counted in at a time (csrc/cpu/rank_stream.cpp).
+# Rows next to each other in a file, from which they are read as a run.
+LEAST_RUN = 1024
+# Entries of a mapped array that are read at a time: those that ranks are counted in
+# (csrc/cpu/rank_stream.cpp).
 BLOCK_ENTRIES = 1 << 24
 # Bytes of a listed neighbour while ranks are counted: its place, square, order, counts and so on.
 LISTED_BYTES = 96
@@ -83,9 +87,10 @@ def joint_in_parts(
     nearest = own.copy()
     unlike = unlike_rows(sets)
 
-    def found(part: Indices, asking: Indices | None) -> Floats:
-        here = None if asking is None else np.searchsorted(part, asking)
-        return search([gathered(X, part) for X in sets], here)
+    def found(part: Indices, asking: Indices) -> Floats:
+        here, some = np.searchsorted(part, asking), [gathered(X, part) for X in sets]
+        # All at once are found once for either of two.
+        return search(some, None)[:, here] if rows is None else search(some, here)
 
     if rows is None:
         alone: Iterator[tuple[Indices, Indices]] = _alone(n, unlike, most)
@@ -98,8 +103,7 @@ def joint_in_parts(
         own[:, places] = nearest[:, places] = found(part, asking)
     for part, asking in parts:
         places = np.searchsorted(wanted, asking)
-        some = found(part, None if len(asking) == len(part) else asking)
-        nearest[:, places] = _two_nearest(nearest[:, places], own[:, places], some)
+        nearest[:, places] = _two_nearest(nearest[:, places], own[:, places], found(part, asking))
     return nearest
 
 
@@ -132,8 +136,9 @@ def ranks_in_parts(
         ends = np.concatenate([graph.indices[some, :widest] for graph in sources], axis=1)
         apart = np.empty(ends.shape)
         for part, samples in _runs(X, block):
-            r, c = np.nonzero((ends >= samples.start) & (ends < samples.stop))
-            apart[r, c] = squares(Y, part, r, ends[r, c] - samples.start)
+            places = np.flatnonzero((ends >= samples.start) & (ends < samples.stop))
+            here = ends.ravel()[places] - samples.start
+            apart.ravel()[places] = squares(Y, part, places // ends.shape[1], here)
         order = np.argsort(apart, axis=1)
         apart = np.take_along_axis(apart, order, axis=1)
         doubled = np.ones(ends.shape, dtype=np.int64)  # 2, less the tie of each with itself
@@ -177,30 +182,34 @@ def unlike_rows(sets: Sequence[Any]) -> Indices:
 
 
 def gathered(X: Any, part: Indices) -> Any:
-    """Return a copy of some rows; pages of a mapped array go back as soon as they are read."""
+    """Return a copy of some rows, ascending; runs of a mapped array are read one after another."""
     if not is_mapped(X):
         return np.ascontiguousarray(X[part])
     out = np.empty((len(part), X.shape[1]), X.dtype)
+    alone = np.ones(len(part), dtype=bool)
     step = max(1, BLOCK_ENTRIES // X.shape[1])
-    for first in range(0, len(part), step):
-        some = part[first : first + step]
-        if some[-1] - some[0] < 2 * len(some):
-            read_ahead(X[some[0] : some[-1] + 1])
-        np.take(X, some, axis=0, out=out[first : first + step])
-        release(X)
+    for first, stop in pairwise([0, *(np.flatnonzero(np.diff(part) != 1) + 1), len(part)]):
+        if stop - first < LEAST_RUN:
+            continue
+        alone[first:stop] = False
+        run, to = X[part[first] : part[stop - 1] + 1], out[first:stop]
+        for start in range(0, len(run), step):
+            some = slice(start, start + step)
+            read_ahead(run[some])
+            to[some] = run[some]
+            passed(to[some].nbytes)
+    out[alone] = taken(X, part[alone])
+    release(X)  # what follows reads the copy
     return out
 
 
 def _runs(X: Any, size: int) -> Iterator[tuple[Any, range]]:
-    """Yield runs of rows and which samples they are; pages that were read go back."""
-    n, files = len(X), is_mapped(X)
-    for start in range(0, n, size):
-        stop = min(n, start + size)
-        if files:
-            read_ahead(X[start:stop])
-        yield X[start:stop], range(start, stop)
-        if files:
-            release(X)
+    """Yield runs of rows and which samples they are."""
+    for start in range(0, len(X), size):
+        run = X[start : start + size]
+        read_ahead(run)
+        yield run, range(start, start + len(run))
+        passed(run.nbytes)
 
 
 def _blocks(n: int, size: int) -> Iterator[Indices]:
@@ -266,8 +275,8 @@ def _two_nearest(nearest: Floats, own: Floats, found: Floats) -> Floats:
 
     `found` are the two smallest of more than those that `own` are of.
     """
-    same = found[..., 0] == own[..., 0]
-    again = found[..., 1] == np.where(same, own[..., 1], own[..., 0])
-    new = np.stack([same, again], axis=-1)
-    both = np.concatenate([nearest, np.where(new, np.inf, found)], axis=-1)
+    first = found[..., 0] == own[..., 0]
+    second = found[..., 1] == np.where(first, own[..., 1], own[..., 0])
+    known = np.stack([first, second], axis=-1)
+    both = np.concatenate([nearest, np.where(known, np.inf, found)], axis=-1)
     return np.sort(both, axis=-1)[..., :2]
