@@ -127,6 +127,9 @@ class NativeBackend:
             if most == len(X):  # and yet there was no memory
                 raise
             if most == 0:  # pages of files may be read again, then
+                sizes = {"itemsize": X.itemsize, "n_rows": n_rows, "k": k}
+                least = self.least_memory("knn_exact", len(X), [X.shape[1]], **sizes)
+                self._check_memory("knn_exact", least)
                 return self._knn_exact(X, k=k, distance=distance, rows=rows, read=0)
         part = self._beside(X.itemsize * X.shape[1] * most)
         return knn_in_parts(
@@ -384,7 +387,7 @@ class NativeBackend:
         try:
             return self._joint_nearest(sets, pairs, rows, read=pages(*sets))
         except MemoryError:
-            least = _least_part(2) + 2 * len(sets)
+            least = _least_joint_part(len(sets))
             n_rows = None if rows is None else len(rows)
             widths = [X.shape[1] for X in sets]
             copied = sum(X.itemsize * X.shape[1] for X in sets)
@@ -399,6 +402,8 @@ class NativeBackend:
             if most == len(sets[0]):
                 raise
             if most == 0:
+                enough = self._least_joint(len(sets[0]), widths, copied, n_rows)
+                self._check_memory("joint_nearest", enough)
                 return self._joint_nearest(sets, pairs, rows, read=0)
         part = self._beside(most * copied)
         return joint_in_parts(
@@ -415,6 +420,14 @@ class NativeBackend:
         """Return the bytes of so many samples and pairs, and of a copy of the samples."""
         asking = n_samples if n_rows is None else min(n_rows, n_samples // 2)
         return self._joint_bytes(n_samples, asking, widths, n_pairs) + n_samples * copied
+
+    def _least_joint(
+        self, n_samples: int, widths: Sequence[int], copied: int, n_rows: int | None
+    ) -> int:
+        """Return the bytes that one pair takes, in the smallest parts or in one piece."""
+        least = min(n_samples, _least_joint_part(len(widths)))
+        part = self._part_of_joint(least, widths, copied, 1, n_rows)
+        return min(part, self._joint_bytes(n_samples, n_rows or n_samples, widths, 1))
 
     def _joint_bytes(self, n_samples: int, n_rows: int, widths: Sequence[int], n_pairs: int) -> int:
         sizes = (sum(widths), max(widths), len(widths), n_pairs)
@@ -491,7 +504,7 @@ class NativeBackend:
             block > LEAST_SAMPLES
             and self._part_of_ranks(block, *width, listed, 0) > self.max_memory // 2
         ):
-            block = -(-block // 2)
+            block = max(LEAST_SAMPLES, -(-block // 2))
         stripe = self._fitting(
             "rank_counts",
             n_rows,
@@ -682,10 +695,7 @@ class NativeBackend:
             part = self._part_of_knn(min(n, _least_part(k)), d, itemsize, k, n_rows)
             return min(part, _core.knn_exact_bytes(n, d, 0, 1, k))
         if op == "joint_nearest":
-            rows, least = n_rows or n, _least_part(2) + 2 * len(widths)
-            copied = itemsize * sum(widths)
-            part = self._part_of_joint(min(n, least), widths, copied, 1, n_rows)
-            return min(part, self._joint_bytes(n, rows, widths, 1))
+            return self._least_joint(n, widths, itemsize * sum(widths), n_rows)
         if op == "rank_counts":
             return self._part_of_ranks(min(n, LEAST_SAMPLES), d, itemsize, n_lists * k, 1)
         if op == "rank_matrix":
@@ -746,6 +756,11 @@ def _fewest_approximated(k: int, effort: int) -> int:
 def _least_part(k: int) -> int:
     """Return how many samples a part has at least in which k neighbours are searched."""
     return 4 * k + LEAST_SAMPLES
+
+
+def _least_joint_part(n_sets: int) -> int:
+    """Return the same of joint neighbours: a part holds rows of each set that differ."""
+    return _least_part(2) + 2 * n_sets
 
 
 def _halves(count: int) -> Iterator[int]:
