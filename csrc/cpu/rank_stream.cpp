@@ -79,12 +79,10 @@ double move_row(const Embedding& X, index_t i, const double* origin, double scal
 // Whether all entries are whole numbers, and their squares sum up to few enough.
 template <class Real>
 CONSILIENCE_INLINE bool whole(const Real* row, index_t d) {
-  const double rest = sum_of(d, [=](index_t f) {
-    return static_cast<double>(std::abs(row[f] - std::nearbyint(row[f])));
-  });
-  const double norm2 = sum_of(d, [=](index_t f) {
-    return static_cast<double>(row[f]) * static_cast<double>(row[f]);
-  });
+  const double rest = sum_of(
+      d, [=](index_t f) { return static_cast<double>(std::abs(row[f] - std::nearbyint(row[f]))); });
+  const double norm2 = sum_of(
+      d, [=](index_t f) { return static_cast<double>(row[f]) * static_cast<double>(row[f]); });
   return rest == 0.0 && norm2 <= kWholeNorm2;
 }
 CONSILIENCE_SIMD bool all_whole(const float* row, index_t d) { return whole(row, d); }
@@ -143,6 +141,16 @@ class Bounds {
 
   void look_up(float* keys, const float* half_norms, index_t n, std::int32_t* cells) const {
     to_cells(keys, half_norms, n, low_, per_key_, last_, cells);
+  }
+  // Of keys, those that may be nearer than any threshold: their number.
+  index_t within(const float* keys, index_t n, std::int32_t* some) const {
+    const float last = to_.back();
+    index_t n_some = 0;
+    for (index_t c = 0; c < n; ++c) {
+      some[n_some] = static_cast<std::int32_t>(c);  // no branch: a matter of chance
+      n_some += keys[c] <= last;
+    }
+    return n_some;
   }
   // How many thresholds a key is not certainly nearer than.
   index_t reached(float key, std::int32_t cell) const {
@@ -236,7 +244,7 @@ class Stream {
     Aligned<float> products;
     std::vector<double> norms2;
     std::vector<Bounds> bounds;
-    std::int32_t cells[kTileCols];
+    std::int32_t cells[kTileCols], some[kTileCols];
   };
 
   void pack(index_t first, index_t count) {
@@ -328,11 +336,13 @@ class Stream {
   }
 
   void count_row(index_t r, index_t first, index_t n_cols, const float* keys, index_t at,
-                 const Worker& worker) {
+                 Worker& worker) {
     const index_t n_squares = asked_.n_squares;
     const Bounds& bounds = worker.bounds[at];
     index_t* nearer = doubled_ + r * n_squares;
-    for (index_t c = 0; c < n_cols; ++c) {
+    const index_t n_some = bounds.within(keys, n_cols, worker.some);
+    for (index_t s = 0; s < n_some; ++s) {
+      const std::int32_t c = worker.some[s];
       const index_t reached = bounds.reached(keys[c], worker.cells[c]);
       if (bounds.is_open(keys[c], reached)) {
         // Whole numbers are in their keys.
@@ -396,7 +406,7 @@ index_t count_nearer_bytes(index_t n_samples, index_t n_features, index_t n_squa
   const index_t chunk = chunk_of(n_samples, n_features) + kMostCols;
   const index_t bounds = 8 * n_squares + 4 * cells_of(n_squares) + 128;
   const index_t worker =
-      kMostCols * (12 * n_features + 4 * kTileCols + bounds) + 28 * n_features + 4 * kTileCols;
+      kMostCols * (12 * n_features + 4 * kTileCols + bounds) + 28 * n_features + 8 * kTileCols;
   return chunk * (4 * n_features + 14) + 8 * n_features + n_threads * worker;
 }
 

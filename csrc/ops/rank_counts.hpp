@@ -49,14 +49,14 @@ index_t rank_counts_bytes(index_t n_samples, index_t n_features, int n_threads);
 // selves[r] of the block, or none of it; its thresholds ascend.
 struct RankThresholds {
   Embedding rows;
-  const index_t* selves;   // (n_rows)
-  const double* squares;   // (n_rows, n_squares)
+  const index_t* selves;  // (n_rows)
+  const double* squares;  // (n_rows, n_squares)
   index_t n_squares;
-  const double* origin;    // (n_features), best near the mean of all samples
+  const double* origin;  // (n_features), best near the mean of all samples
 };
 
-// doubled[r, q] = 2 #{l : |y_r - x_l|^2 < t_rq} + #{l : |y_r - x_l|^2 = t_rq}, over the samples l of
-// the block X but the row itself, as float64 differences give the squares; (n_rows, n_squares).
+// doubled[r, q] = 2 #{l : |y_r - x_l|^2 < t_rq} + #{l : |y_r - x_l|^2 = t_rq}, over the samples l
+// of the block X but the row itself, as float64 differences give the squares; (n_rows, n_squares).
 // Blocks add up: rank(i, j) is 1/2 + half of what all of them give at the square of (i, j).
 void count_nearer(const Embedding& X, const RankThresholds& asked, const Run& run,
                   index_t* doubled);

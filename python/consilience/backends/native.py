@@ -70,6 +70,10 @@ FEW_AXES = 1 / 12
 FEWEST_WHOLE = 4096
 WHOLE_PROBES = 64
 WHOLE_SQUARES = 1 << 20
+# Samples that ranks of some rows are counted among in parts even where they fit, and their features:
+# nothing is kept of the others, and differences are taken while both rows are in a cache.
+FEWEST_STREAMED = 65_536
+FEWEST_FEATURES = 64
 # Larger cells cost more than a row in more of them (bench/ladder/knn_approx.md).
 CELL_ROWS = 640
 
@@ -476,7 +480,9 @@ class NativeBackend:
         sample: Indices | None = None,
     ) -> RankTerms:
         needed = _core.rank_counts_bytes(len(X), X.shape[1], self.n_threads)
-        if sample is None and (needed + pages(X) > self.max_memory or _are_whole(X)):
+        many = rows is not None and len(X) >= FEWEST_STREAMED and X.shape[1] >= FEWEST_FEATURES
+        fits = needed + pages(X) <= self.max_memory
+        if sample is None and (many or not fits or _are_whole(X)):
             return self._ranks_in_parts(X, sources, ks, rows)
         # Their null wants the whole matrix of ranks, row by row.
         others = "give `rows`, a sample of them, whose ranks are counted in parts"
