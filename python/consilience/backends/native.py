@@ -135,6 +135,7 @@ class NativeBackend:
                 least = self.least_memory("knn_exact", len(X), [X.shape[1]], **sizes)
                 self._check_memory("knn_exact", least)
                 return self._knn_exact(X, k=k, distance=distance, rows=rows, read=0)
+        op_takes(self.beside + needed(most))  # from the first copy on
         part = self._beside(X.itemsize * X.shape[1] * most)
         return knn_in_parts(
             X,
@@ -409,6 +410,7 @@ class NativeBackend:
                 enough = self._least_joint(len(sets[0]), widths, copied, n_rows)
                 self._check_memory("joint_nearest", enough)
                 return self._joint_nearest(sets, pairs, rows, read=0)
+        op_takes(self.beside + needed(most))
         part = self._beside(most * copied)
         return joint_in_parts(
             sets,
