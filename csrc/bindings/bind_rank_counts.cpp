@@ -76,6 +76,58 @@ void bind_rank_counts(py::module_& m) {
       },
       "X"_a.noconvert(), py::kw_only(), "sources"_a.noconvert(), "ks"_a, "rows"_a = py::none(),
       "sample"_a = py::none(), "n_threads"_a);
+  m.def(
+      "count_nearer",
+      [](const py::array& X, const py::array& rows, const Indices& selves, const Matrix& squares,
+         const Vector& origin, int n_threads) {
+        const Embedding set = embedding(X, "X"), asked = embedding(rows, "rows");
+        const index_t n_rows = asked.n_samples;
+        require(set.n_samples <= (index_t{1} << 30), "n_samples must be at most 2**30");
+        require(asked.n_features == set.n_features, "`rows` and `X` differ in n_features");
+        require(selves.ndim() == 1 && selves.size() == n_rows, "`selves` must be of all rows");
+        require(squares.ndim() == 2 && squares.shape(0) == n_rows && squares.shape(1) > 0,
+                "`squares` must be of shape (n_rows, n_squares)");
+        require(origin.ndim() == 1 && origin.size() == set.n_features,
+                "`origin` must be of shape (n_features,)");
+        for (index_t r = 0; r < n_rows; ++r) {
+          const double* own = squares.data() + r * squares.shape(1);
+          require(std::is_sorted(own, own + squares.shape(1)), "`squares` must ascend");
+        }
+        const Run run = run_on(n_threads);
+        IndexMatrix doubled({n_rows, squares.shape(1)});
+        index_t* to = doubled.mutable_data();
+        const RankThresholds thresholds{asked, selves.data(), squares.data(), squares.shape(1),
+                                        origin.data()};
+        {
+          const py::gil_scoped_release no_gil;
+          count_nearer(set, thresholds, run, to);
+        }
+        return doubled;
+      },
+      "X"_a.noconvert(), py::kw_only(), "rows"_a.noconvert(), "selves"_a.noconvert(),
+      "squares"_a.noconvert(), "origin"_a.noconvert(), "n_threads"_a);
+  m.def("count_nearer_bytes", &count_nearer_bytes, "n_samples"_a, "n_features"_a, "n_squares"_a,
+        "n_threads"_a);
+  m.def(
+      "squares_between",
+      [](const py::array& Y, const py::array& X, const Indices& i, const Indices& j,
+         int n_threads) {
+        const Embedding rows = embedding(Y, "Y"), set = embedding(X, "X");
+        require(rows.n_features == set.n_features, "`Y` and `X` differ in n_features");
+        require(i.ndim() == 1 && j.ndim() == 1 && i.size() == j.size(), "`i` and `j` differ");
+        require(all_within(i, rows.n_samples), "`i` points outside");
+        require(all_within(j, set.n_samples), "`j` points outside");
+        const Run run = run_on(n_threads);
+        Vector squares(i.size());
+        double* to = squares.mutable_data();
+        {
+          const py::gil_scoped_release no_gil;
+          squares_between(rows, set, i.data(), j.data(), i.size(), run, to);
+        }
+        return squares;
+      },
+      "Y"_a.noconvert(), "X"_a.noconvert(), py::kw_only(), "i"_a.noconvert(), "j"_a.noconvert(),
+      "n_threads"_a);
   m.def("rank_counts_bytes", &rank_counts_bytes, "n_samples"_a, "n_features"_a, "n_threads"_a);
 }
 

@@ -130,12 +130,14 @@ void RowKeys<float>::finish(index_t i, float* row, float* low, float* high) cons
 
 // (c + 3) u |a_i| |a_l| for the product and the subtraction, 2 u (|a_i|^2 + |a_l|^2) for the
 // rounding of the rows, and u |a_l|^2 for that of the norm.
-double RowKeys<float>::error_of(double own, double other) const {
-  const double c = static_cast<double>(chunked_roundings(d_));
+double float_key_error(index_t n_features, double own, double other) {
+  const double c = static_cast<double>(chunked_roundings(n_features));
   const double roundings = (c + 3.0) * own * other + 2.0 * own * own + 3.0 * other * other;
-  return 1.01 * 0x1p-24 * roundings + std::ldexp(static_cast<double>(d_), -120);
+  return 1.01 * 0x1p-24 * roundings + std::ldexp(static_cast<double>(n_features), -120);
 }
 
-double RowKeys<float>::gap(index_t i) const { return 2.0 * error_of(norms_[i], largest_norm_); }
+double RowKeys<float>::gap(index_t i) const {
+  return 2.0 * float_key_error(d_, norms_[i], largest_norm_);
+}
 
 }  // namespace consilience

@@ -9,6 +9,9 @@
 
 namespace consilience {
 
+// What a float32 key of rows of these lengths is off by, its product being summed in chunks.
+double float_key_error(index_t n_features, double own, double other);
+
 // Keys |a_l|^2 / 2 - a_i.a_l of rows i, which order l as the distances from i do where they are
 // further apart than the row's `gap`.
 template <class Real>
@@ -51,11 +54,9 @@ class RowKeys<float> {
   void multiply(const index_t* rows, index_t n_rows, float* room, float* products) const;
   void finish(index_t i, float* row, float* low, float* high) const;
   double gap(index_t i) const;
-  double error(index_t i, index_t l) const { return error_of(norms_[i], norms_[l]); }
+  double error(index_t i, index_t l) const { return float_key_error(d_, norms_[i], norms_[l]); }
 
  private:
-  double error_of(double own, double other) const;
-
   index_t n_, d_;
   std::unique_ptr<Panels> panels_;
   std::vector<float> half_norms_, norms_;  // the latter rounded up

@@ -45,4 +45,27 @@ void rank_counts(const Embedding& X, const RankQueries& queries, const Run& run,
 // Memory beyond the arguments.
 index_t rank_counts_bytes(index_t n_samples, index_t n_features, int n_threads);
 
+// What samples that come block by block add to ranks in all of them. Row r of `rows` is sample
+// selves[r] of the block, or none of it; its thresholds ascend.
+struct RankThresholds {
+  Embedding rows;
+  const index_t* selves;  // (n_rows)
+  const double* squares;  // (n_rows, n_squares)
+  index_t n_squares;
+  const double* origin;  // (n_features), best near the mean of all samples
+};
+
+// doubled[r, q] = 2 #{l : |y_r - x_l|^2 < t_rq} + #{l : |y_r - x_l|^2 = t_rq}, over the samples l
+// of the block X but the row itself, as float64 differences give the squares; (n_rows, n_squares).
+// Blocks add up: rank(i, j) is 1/2 + half of what all of them give at the square of (i, j).
+void count_nearer(const Embedding& X, const RankThresholds& asked, const Run& run,
+                  index_t* doubled);
+
+// Memory beyond the arguments.
+index_t count_nearer_bytes(index_t n_samples, index_t n_features, index_t n_squares, int n_threads);
+
+// squares[p] = |y_i - x_j|^2 of pair p = (i, j) of rows of Y and X, by float64 differences.
+void squares_between(const Embedding& Y, const Embedding& X, const index_t* i, const index_t* j,
+                     index_t n_pairs, const Run& run, double* squares);
+
 }  // namespace consilience

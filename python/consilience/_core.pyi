@@ -110,6 +110,17 @@ def rank_counts(
     n_threads: int,
 ) -> tuple[_Floats, _Floats, _Floats, _Floats]: ...
 def rank_counts_bytes(n_samples: int, n_features: int, n_threads: int) -> int: ...
+def count_nearer(
+    X: _Set,
+    *,
+    rows: _Set,
+    selves: _Indices,
+    squares: _Floats,
+    origin: _Floats,
+    n_threads: int,
+) -> _Indices: ...
+def count_nearer_bytes(n_samples: int, n_features: int, n_squares: int, n_threads: int) -> int: ...
+def squares_between(Y: _Set, X: _Set, *, i: _Indices, j: _Indices, n_threads: int) -> _Floats: ...
 def moments(
     sets: Sequence[_Set],
     *,

@@ -573,7 +573,7 @@ class Terms:
 
         def make() -> dict[int, Floats]:
             of_k = self.ranks(b, need).sums[:, :, self._rank_ks(need).index(need.graph.k)]
-            return dict(zip(self._rank_sources(b), of_k, strict=True))
+            return dict(zip(self.rank_sources(b), of_k, strict=True))
 
         return self._once(("rank sums", b, need), make)[a]  # type: ignore[no-any-return]
 
@@ -585,7 +585,7 @@ class Terms:
             ("ranks", b, widest),
             lambda: self.ops.rank_counts(
                 self.values(b, widest.view),
-                [self.graph(x, widest) for x in self._rank_sources(b)],
+                [self.graph(x, widest) for x in self.rank_sources(b)],
                 self._rank_ks(need),
                 rows=rows,
                 sample=block_samples(self.n_samples) if self.nulls and rows is None else None,
@@ -612,7 +612,8 @@ class Terms:
     def _rank_ks(self, need: RankNeed) -> list[int]:
         return sorted({other.graph.k for other in self._alike(need)})
 
-    def _rank_sources(self, b: int) -> list[int]:
+    def rank_sources(self, b: int) -> list[int]:
+        """Return the models whose lists are ranked in model b."""
         return sorted({x for x, y in self.pairs if y == b})
 
     def block(self, a: int, need: Need) -> Block:

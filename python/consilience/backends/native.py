@@ -18,15 +18,20 @@ from consilience._memory import DEFAULT_MEMORY, op_takes, passed
 from consilience.backends._blas import one_blas_thread
 from consilience.backends._coarse import FEWEST_JUDGED, coarse_step
 from consilience.backends._columns import (
+    BLOCK_ENTRIES,
     LEAST_SAMPLES,
+    LISTED_BYTES,
+    joint_in_parts,
     knn_in_parts,
     most_fitting,
+    pages,
     ranks_in_parts,
 )
 from consilience.backends._placement import UnsupportedArraysError
-from consilience.backends._recall import certified, sampled_rows
+from consilience.backends._recall import SAMPLED_ROWS, certified, sampled_rows
 from consilience.backends._screening import most_axes, pruning_axes, rest_axes, words_tell
 from consilience.backends.base import (
+    REFERENCES,
     Channel,
     PairTable,
     RowTable,
@@ -62,6 +67,15 @@ FEWEST_APPROXIMATED = 16_384
 # Nor is it faster up to here where a 12th of the axes is enough to prune by.
 FEWEST_PRUNED_APPROXIMATED = 65_536
 FEW_AXES = 1 / 12
+# Rows that tell whether numbers are whole, and what their squares sum up to at most: then keys in
+# float32 are exact, and ranks are counted without a difference (csrc/cpu/rank_stream.cpp).
+FEWEST_WHOLE = 4096
+WHOLE_PROBES = 64
+WHOLE_SQUARES = 1 << 20
+# Samples that ranks of some rows are counted among in parts even where they fit, and their features:
+# nothing is kept of the others, and differences are taken while both rows are in a cache.
+FEWEST_STREAMED = 65_536
+FEWEST_FEATURES = 64
 # Larger cells cost more than a row in more of them (bench/ladder/knn_approx.md).
 CELL_ROWS = 640
 
@@ -107,36 +121,50 @@ class NativeBackend:
 
     def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
         try:
-            return self._knn_exact(X, k=k, distance=distance, rows=rows)
+            return self._knn_exact(X, k=k, distance=distance, rows=rows, read=pages(X))
         except MemoryError:
-            n_features = X.shape[1]
-            copied = X.itemsize * n_features
+            n_rows = None if rows is None else len(rows)
 
             def needed(n_samples: int) -> int:
-                axes = most_axes(n_samples, n_features)
-                asking = n_samples if rows is None else min(len(rows), n_samples // 2)
-                searched = _core.knn_exact_bytes(n_samples, n_features, axes, asking, k)
-                return int(searched + copied * n_samples)
+                return self._part_of_knn(n_samples, X.shape[1], X.itemsize, k, n_rows)
 
-            most = most_fitting(len(X), needed, self.max_memory, 4 * k + LEAST_SAMPLES)
-            if most == 0:
+            most = most_fitting(len(X), needed, self.max_memory, _least_part(k))
+            if most == len(X):  # and yet there was no memory
                 raise
-        part = self._beside(copied * most)
+            if most == 0:  # pages of files may be read again, then
+                sizes = {"itemsize": X.itemsize, "n_rows": n_rows, "k": k}
+                least = self.least_memory("knn_exact", len(X), [X.shape[1]], **sizes)
+                self._check_memory("knn_exact", least)
+                return self._knn_exact(X, k=k, distance=distance, rows=rows, read=0)
+        op_takes(self.beside + needed(most))  # from the first copy on
+        part = self._beside(X.itemsize * X.shape[1] * most)
         return knn_in_parts(
             X,
-            lambda some, own: part._knn_exact(some, k=k, distance=distance, rows=own),
+            lambda some, own: part._knn_exact(some, k=k, distance=distance, rows=own, read=0),
             k=k,
             rows=rows,
             most=most,
         )
 
-    def _knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None) -> Graph:
+    def _part_of_knn(
+        self, n_samples: int, n_features: int, itemsize: int, k: int, n_rows: int | None
+    ) -> int:
+        """Return the bytes of a search among so many samples, and of a copy of them."""
+        axes = most_axes(n_samples, n_features)
+        asking = n_samples if n_rows is None else min(n_rows, n_samples // 2)
+        searched = _core.knn_exact_bytes(n_samples, n_features, axes, asking, k)
+        return int(searched + itemsize * n_features * n_samples)
+
+    def _knn_exact(
+        self, X: Any, *, k: int, distance: str, rows: Indices | None, read: int
+    ) -> Graph:
         n_rows = len(X) if rows is None else len(rows)
+        how: dict[str, Any] = {"k": k, "distance": distance, "rows": rows, "read": read}
         if n_rows < PRUNED_ROWS:
-            return self._screened(None, X, words=False, k=k, distance=distance, rows=rows)
+            return self._screened(None, X, words=False, **how)
         words = _use_words(X, k=k, distance=distance)
         axes = pruning_axes(X, k=k, distance=distance, words=words)
-        return self._screened(axes, X, words=words, k=k, distance=distance, rows=rows)
+        return self._screened(axes, X, words=words, **how)
 
     def _screened(
         self,
@@ -147,8 +175,12 @@ class NativeBackend:
         k: int,
         distance: str,
         rows: Indices | None = None,
+        read: int = 0,
     ) -> Graph:
-        """Return what `knn_exact` does, by these axes if there are any, and by words."""
+        """Return what `knn_exact` does, by these axes if there are any, and by words.
+
+        read : bytes of files that are to stay in memory meanwhile
+        """
         n_rows = len(X) if rows is None else len(rows)
         n_axes = 0 if axes is None else axes.shape[1]
         rest = None if axes is None else rest_axes(axes)
@@ -156,6 +188,7 @@ class NativeBackend:
             "knn_exact",
             n_rows,
             lambda count: _core.knn_exact_bytes(len(X), X.shape[1], n_axes, count, k),
+            read=read,
         )
 
         def searched(some: Indices | None) -> tuple[Indices, Floats, int]:
@@ -187,8 +220,7 @@ class NativeBackend:
     def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 8) -> Graph:
         if effort < 1:
             raise ValueError(f"`effort` must be at least 1, got {effort}")
-        cell = max(CELL_ROWS, 4 * k, effort)
-        if len(X) < max(FEWEST_APPROXIMATED, 4 * cell):
+        if len(X) < _fewest_approximated(k, effort):
             return self.knn_exact(X, k=k, distance=distance)
         if len(X) < FEWEST_PRUNED_APPROXIMATED:
             words = _use_words(X, k=k, distance=distance)
@@ -197,15 +229,26 @@ class NativeBackend:
                 return self._screened(axes, X, words=words, k=k, distance=distance)
         rows = sampled_rows(len(X), seed)
         judged = max(k, FEWEST_JUDGED)
-        options = {"k": k, "cell": cell, "fanout": effort, "n_threads": self.n_threads}
-        search = _core.knn_approx_bytes(len(X), X.shape[1], **options)
-        certificate = _core.knn_exact_bytes(len(X), X.shape[1], 0, len(rows), judged)
-        self._check_memory("knn_approx", max(search, certificate))
+        options = self._approximation(k, effort)
+        needed = self._approx_bytes(len(X), X.shape[1], len(rows), k, effort)
+        self._check_memory("knn_approx", needed)
         true = self.knn_exact(X, k=judged, distance=distance, rows=rows).distances
         step = coarse_step(taken(X, rows), true, k, distance) if _core.fast_bytes() else 0.0
         with one_blas_thread:
             found = _core.knn_approx(X, distance=distance, seed=seed, step=step, **options)
         return certified(Graph(*found), rows, true[:, :k])
+
+    def _approximation(self, k: int, effort: int) -> dict[str, int]:
+        cell = max(CELL_ROWS, 4 * k, effort)
+        return {"k": k, "cell": cell, "fanout": effort, "n_threads": self.n_threads}
+
+    def _approx_bytes(
+        self, n_samples: int, n_features: int, n_rows: int, k: int, effort: int
+    ) -> int:
+        """Return the bytes of the search, or of the certificate from so many rows."""
+        search = _core.knn_approx_bytes(n_samples, n_features, **self._approximation(k, effort))
+        judged = max(k, FEWEST_JUDGED)
+        return max(search, _core.knn_exact_bytes(n_samples, n_features, 0, n_rows, judged))
 
     def moments(
         self,
@@ -213,20 +256,10 @@ class NativeBackend:
         pairs: Sequence[tuple[int, int]],
         shifts: Sequence[Floats] | None = None,
     ) -> Iterator[Moments]:
-        widths: list[int] = [X.shape[1] for X in sets]
-
-        def needed(n_pairs: int) -> int:
-            """Return the bytes of the hungriest batch of so many pairs, and of its result."""
-            batches = [pairs[first : first + n_pairs] for first in range(0, len(pairs), n_pairs)]
-            return max(map(of_batch, batches))
-
-        def of_batch(batch: Sequence[tuple[int, int]]) -> int:
-            used = {m for pair in batch for m in pair}
-            width = sum([widths[m] for m in used])
-            result = sum([8 * (widths[a] + 2) * (widths[b] + 2) for a, b in batch])
-            return _core.moments_bytes(len(sets[0]), width, len(used)) + result
-
-        size = self._fitting("moments", len(pairs), needed)
+        widths = [X.shape[1] for X in sets]
+        size = self._fitting(
+            "moments", len(pairs), lambda count: _moments_bytes(len(sets[0]), widths, pairs, count)
+        )
         shifts = [self._column_means(shift_rows(X)) for X in sets] if shifts is None else shifts
         if size == len(pairs):
             for (a, b), matrix in zip(pairs, self._moments(sets, pairs, shifts), strict=True):
@@ -273,22 +306,10 @@ class NativeBackend:
         sets = [channel.X for channel in channels]
         n_samples, n_channels = len(sets[0]), len(sets)
         double_tiles = n_samples <= FLOAT64_SAMPLES or any(map(_strains_float32, channels))
-        # Float64 tiles of all channels should stay in a worker's cache, or close to it; float32
-        # ones are made in smaller blocks.
-        tile = min(max(64, 2 ** round(9 - math.log2(n_channels + 1) / 2)), 256)
-        tile = self.tile or (tile if double_tiles else 480)
-        self._check_memory(
-            "pair_terms",
-            _core.pair_terms_bytes(
-                n_samples,
-                sum({id(X): X.shape[1] for X in sets}.values()),
-                max(X.shape[1] for X in sets),
-                n_channels,
-                tile,
-                double_tiles,
-                self.n_threads,
-            ),
-        )
+        tile = self._pair_tile(n_channels, double_tiles=double_tiles)
+        widths = list({id(X): X.shape[1] for X in sets}.values())
+        needed = self._pair_terms_bytes(n_samples, widths, n_channels, double_tiles=double_tiles)
+        self._check_memory("pair_terms", needed)
         with one_blas_thread if double_tiles else nullcontext():
             sums, products, offsets = _core.pair_terms(
                 sets,
@@ -302,26 +323,33 @@ class NativeBackend:
         at_zero = np.array([channel.at_zero for channel in channels])
         return PairTable(sums, products, offsets, at_zero)
 
+    def _pair_tile(self, n_channels: int, *, double_tiles: bool) -> int:
+        # Float64 tiles of all channels should stay in a worker's cache, or close to it; float32
+        # ones are made in smaller blocks.
+        tile = min(max(64, 2 ** round(9 - math.log2(n_channels + 1) / 2)), 256)
+        return self.tile or (tile if double_tiles else 480)
+
+    def _pair_terms_bytes(
+        self, n_samples: int, widths: Sequence[int], n_channels: int, *, double_tiles: bool
+    ) -> int:
+        tile = self._pair_tile(n_channels, double_tiles=double_tiles)
+        return _core.pair_terms_bytes(
+            n_samples, sum(widths), max(widths), n_channels, tile, double_tiles, self.n_threads
+        )
+
     def pair_rows(
         self, channels: Sequence[Channel], pairs: Sequence[tuple[int, int]], rows: Indices
     ) -> RowTable:
         sets = [channel.X for channel in channels]
-        widths = {id(X): X.shape[1] for X in sets}
+        widths = list({id(X): X.shape[1] for X in sets}.values())
         references = reference_rows(len(sets[0]))
 
         def swept(*, double_tiles: bool) -> RowTable:
             stripe = self._fitting(
                 "pair_rows",
                 len(rows),
-                lambda count: _core.pair_rows_bytes(
-                    count,
-                    len(references),
-                    sum(widths.values()),
-                    len(widths),
-                    len(channels),
-                    len(pairs),
-                    double_tiles,
-                    self.n_threads,
+                lambda count: self._pair_rows_bytes(
+                    count, widths, len(channels), len(pairs), double_tiles=double_tiles
                 ),
             )
             found = [
@@ -351,6 +379,18 @@ class NativeBackend:
         with one_blas_thread:
             return swept(double_tiles=True)
 
+    def _pair_rows_bytes(
+        self,
+        n_rows: int,
+        widths: Sequence[int],
+        n_channels: int,
+        n_pairs: int,
+        *,
+        double_tiles: bool,
+    ) -> int:
+        sizes = (sum(widths), len(widths), n_channels, n_pairs)
+        return _core.pair_rows_bytes(n_rows, REFERENCES, *sizes, double_tiles, self.n_threads)
+
     def joint_nearest(
         self,
         sets: Sequence[Any],
@@ -358,15 +398,73 @@ class NativeBackend:
         *,
         rows: Indices | None = None,
     ) -> Floats:
+        try:
+            return self._joint_nearest(sets, pairs, rows, read=pages(*sets))
+        except MemoryError:
+            least = _least_joint_part(len(sets))
+            n_rows = None if rows is None else len(rows)
+            widths = [X.shape[1] for X in sets]
+            copied = sum(X.itemsize * X.shape[1] for X in sets)
+            for count in _halves(len(pairs)):  # of pairs at a time: each packs all sets anew
+
+                def needed(n_samples: int, count: int = count) -> int:
+                    return self._part_of_joint(n_samples, widths, copied, count, n_rows)
+
+                most = most_fitting(len(sets[0]), needed, self.max_memory, least)
+                if most >= len(sets[0]) // 4:
+                    break
+            if most == len(sets[0]):
+                raise
+            if most == 0:
+                enough = self._least_joint(len(sets[0]), widths, copied, n_rows)
+                self._check_memory("joint_nearest", enough)
+                return self._joint_nearest(sets, pairs, rows, read=0)
+        op_takes(self.beside + needed(most))
+        part = self._beside(most * copied)
+        return joint_in_parts(
+            sets,
+            lambda some, own: part._joint_nearest(some, pairs, own, read=0),
+            n_pairs=len(pairs),
+            rows=rows,
+            most=most,
+        )
+
+    def _part_of_joint(
+        self, n_samples: int, widths: Sequence[int], copied: int, n_pairs: int, n_rows: int | None
+    ) -> int:
+        """Return the bytes of so many samples and pairs, and of a copy of the samples."""
+        asking = n_samples if n_rows is None else min(n_rows, n_samples // 2)
+        return self._joint_bytes(n_samples, asking, widths, n_pairs) + n_samples * copied
+
+    def _least_joint(
+        self, n_samples: int, widths: Sequence[int], copied: int, n_rows: int | None
+    ) -> int:
+        """Return the bytes that one pair takes, in the smallest parts or in one piece."""
+        least = min(n_samples, _least_joint_part(len(widths)))
+        part = self._part_of_joint(least, widths, copied, 1, n_rows)
+        return min(part, self._joint_bytes(n_samples, n_rows or n_samples, widths, 1))
+
+    def _joint_bytes(self, n_samples: int, n_rows: int, widths: Sequence[int], n_pairs: int) -> int:
+        sizes = (sum(widths), max(widths), len(widths), n_pairs)
+        return _core.joint_nearest_bytes(n_samples, n_rows, *sizes, self.n_threads)
+
+    def _joint_nearest(
+        self,
+        sets: Sequence[Any],
+        pairs: Sequence[tuple[int, int]],
+        rows: Indices | None,
+        *,
+        read: int,
+    ) -> Floats:
         widths = [X.shape[1] for X in sets]
         n_rows = len(sets[0]) if rows is None else len(rows)
 
-        def needed(n_pairs: int) -> int:
-            return _core.joint_nearest_bytes(
-                len(sets[0]), n_rows, sum(widths), max(widths), len(sets), n_pairs, self.n_threads
-            )
-
-        batch = self._fitting("joint_nearest", len(pairs), needed)
+        batch = self._fitting(
+            "joint_nearest",
+            len(pairs),
+            lambda count: self._joint_bytes(len(sets[0]), n_rows, widths, count),
+            read=read,
+        )
         # Rows of two sets are further apart than those of one.
         words = all(_use_words(X, k=2, distance="l2") for X in sets)
         return np.concatenate(
@@ -392,24 +490,14 @@ class NativeBackend:
         rows: Indices | None = None,
         sample: Indices | None = None,
     ) -> RankTerms:
-        def needed(n_samples: int) -> int:
-            return _core.rank_counts_bytes(n_samples, X.shape[1], self.n_threads)
-
-        if rows is not None and sample is None and needed(len(X)) > self.max_memory:
-            copied = X.itemsize * X.shape[1]
-            most = most_fitting(
-                len(X), lambda n: needed(n) + copied * n, self.max_memory, 2 * LEAST_SAMPLES
-            )
-            if most > 0:
-                part = self._beside(copied * most)
-                return ranks_in_parts(
-                    X,
-                    lambda some, graphs, own: part.rank_counts(some, graphs, ks, rows=own),
-                    sources,
-                    rows=rows,
-                    most=most,
-                )
-        self._check_memory("rank_counts", needed(len(X)))
+        needed = _core.rank_counts_bytes(len(X), X.shape[1], self.n_threads)
+        many = rows is not None and len(X) >= FEWEST_STREAMED and X.shape[1] >= FEWEST_FEATURES
+        fits = needed + pages(X) <= self.max_memory
+        if sample is None and (many or not fits or _are_whole(X)):
+            return self._ranks_in_parts(X, sources, ks, rows)
+        # Their null wants the whole matrix of ranks, row by row.
+        others = "give `rows`, a sample of them, whose ranks are counted in parts"
+        self._check_memory("rank_counts", needed, others if sample is not None else "")
         with one_blas_thread:
             return RankTerms(
                 *_core.rank_counts(
@@ -421,6 +509,46 @@ class NativeBackend:
                     n_threads=self.n_threads,
                 )
             )
+
+    def _ranks_in_parts(
+        self, X: Any, sources: Sequence[Graph], ks: Sequence[int], rows: Indices | None
+    ) -> RankTerms:
+        listed, width = len(sources) * max(ks), (X.shape[1], X.itemsize)
+        n_rows = len(X) if rows is None else len(rows)
+        block = max(1, BLOCK_ENTRIES // X.shape[1]) if is_mapped(X) else len(X)
+        block = min(block, len(X))
+        while (
+            block > LEAST_SAMPLES
+            and self._part_of_ranks(block, *width, listed, 0) > self.max_memory // 2
+        ):
+            block = max(LEAST_SAMPLES, -(-block // 2))
+        stripe = self._fitting(
+            "rank_counts",
+            n_rows,
+            lambda count: self._part_of_ranks(block, *width, listed, count),
+        )
+        origin = self._column_means(shift_rows(X))
+        return ranks_in_parts(
+            X,
+            sources,
+            ks,
+            rows=rows,
+            squares=lambda Y, X, i, j: _core.squares_between(
+                Y, X, i=i, j=j, n_threads=self.n_threads
+            ),
+            nearer=lambda X, Y, selves, squares: _core.count_nearer(
+                X, rows=Y, selves=selves, squares=squares, origin=origin, n_threads=self.n_threads
+            ),
+            stripe=stripe,
+            block=block,
+        )
+
+    def _part_of_ranks(
+        self, n_samples: int, n_features: int, itemsize: int, listed: int, n_rows: int
+    ) -> int:
+        """Return the bytes of so many samples and rows, each of which lists so many."""
+        counted = _core.count_nearer_bytes(n_samples, n_features, listed, self.n_threads)
+        return counted + n_rows * (LISTED_BYTES * listed + itemsize * n_features)
 
     def edge_values(
         self, X: Any, graph: Graph, *, centered: bool, products: Floats | None = None
@@ -545,27 +673,128 @@ class NativeBackend:
     def _column_means(self, X: Any) -> Floats:
         return _core.column_means(X, n_threads=self.n_threads)
 
-    def _fitting(self, op: str, count: int, needed: Callable[[int], int]) -> int:
-        """Return how many of `count` fit into the memory at a time, by halving."""
+    def least_memory(
+        self,
+        op: str,
+        n_samples: int,
+        widths: Sequence[int],
+        *,
+        itemsize: int = 4,
+        n_rows: int | None = None,
+        k: int = 1,
+        n_lists: int = 1,
+        n_channels: int = 1,
+        n_pairs: int = 1,
+    ) -> int:
+        """Return the bytes that an op takes at least: what it would be refused without.
+
+        It then works in parts, if it can, and the slower.
+
+        Parameters
+        ----------
+        op : str
+            Its name; "rank_matrix" for `rank_counts` with a sample.
+        widths : sequence of int
+            n_features of each set.
+        itemsize : int
+            Bytes of an entry of the widest set.
+        n_rows : int, optional
+            Of the rows asked for; all if None.
+        n_lists : int
+            Lists that ranks are counted for.
+        """
+        n, d = n_samples, max(widths)
+        if op == "knn_approx":
+            if n >= _fewest_approximated(k, 8):
+                return self._approx_bytes(n, d, min(SAMPLED_ROWS, n), k, 8)
+            op = "knn_exact"
+        if op == "knn_exact":
+            part = self._part_of_knn(min(n, _least_part(k)), d, itemsize, k, n_rows)
+            return min(part, _core.knn_exact_bytes(n, d, 0, 1, k))
+        if op == "joint_nearest":
+            return self._least_joint(n, widths, itemsize * sum(widths), n_rows)
+        if op == "rank_counts":
+            return self._part_of_ranks(min(n, LEAST_SAMPLES), d, itemsize, n_lists * k, 1)
+        if op == "rank_matrix":
+            return _core.rank_counts_bytes(n, d, self.n_threads)
+        if op == "moments":
+            return _moments_bytes(n, widths, [(0, len(widths) - 1)], 1)
+        double = {"double_tiles": n <= FLOAT64_SAMPLES}
+        if op == "pair_terms":
+            return self._pair_terms_bytes(n, widths, n_channels, **double)
+        if op == "pair_rows":
+            return self._pair_rows_bytes(1, widths, n_channels, n_pairs, **double)
+        raise ValueError(f"no op is named {op!r}")
+
+    def _fitting(self, op: str, count: int, needed: Callable[[int], int], *, read: int = 0) -> int:
+        """Return how many of `count` fit into the memory at a time, by halving.
+
+        read : bytes of files that are read in any order, and stay in memory
+        """
         size = needed(count)
-        if size > self.max_memory:
-            self._check_memory(op, needed(1))
-        while count > 1 and size > self.max_memory:
+        if size + read > self.max_memory:
+            self._check_memory(op, needed(1) + read)
+        while count > 1 and size + read > self.max_memory:
             count = -(-count // 2)
             size = needed(count)
         op_takes(self.beside + size)
         return count
 
-    def _check_memory(self, op: str, needed: int) -> None:
+    def _check_memory(self, op: str, needed: int, others: str = "") -> None:
         if needed > self.max_memory:
             enough = -(-needed >> 20)  # rounded up, so that what is said will do
+            others = others or "lower the number of models compared at a time or `n_threads`"
             raise MemoryError(
                 f"{op} needs {enough} MiB at least, and may use "
                 f"{self.max_memory / 2**20:.0f} MiB; "
-                f"raise `max_memory` to {enough << 20} bytes, or lower the number of models "
-                "compared at a time or `n_threads`"
+                f"raise `max_memory` to {enough << 20} bytes, or {others}"
             )
         op_takes(self.beside + needed)
+
+
+def _moments_bytes(
+    n_samples: int, widths: Sequence[int], pairs: Sequence[tuple[int, int]], count: int
+) -> int:
+    """Return the bytes of the hungriest batch of so many pairs, and of its result."""
+
+    def of_batch(batch: Sequence[tuple[int, int]]) -> int:
+        used = {m for pair in batch for m in pair}
+        width = sum(widths[m] for m in used)
+        result = sum(8 * (widths[a] + 2) * (widths[b] + 2) for a, b in batch)
+        return int(_core.moments_bytes(n_samples, width, len(used)) + result)
+
+    return max(of_batch(pairs[first : first + count]) for first in range(0, len(pairs), count))
+
+
+def _fewest_approximated(k: int, effort: int) -> int:
+    return max(FEWEST_APPROXIMATED, 4 * max(CELL_ROWS, 4 * k, effort))
+
+
+def _least_part(k: int) -> int:
+    """Return how many samples a part has at least in which k neighbours are searched."""
+    return 4 * k + LEAST_SAMPLES
+
+
+def _least_joint_part(n_sets: int) -> int:
+    """Return the same of joint neighbours: a part holds rows of each set that differ."""
+    return _least_part(2) + 2 * n_sets
+
+
+def _halves(count: int) -> Iterator[int]:
+    """Yield the count, half of it and so on, down to 1."""
+    while count > 1:
+        yield count
+        count = -(-count // 2)
+    yield count
+
+
+def _are_whole(X: Any) -> bool:
+    """Whether many rows hold small whole numbers, as far as a few tell: ranks have ties then."""
+    if len(X) < FEWEST_WHOLE:
+        return False
+    places = np.linspace(0, len(X) - 1, WHOLE_PROBES).astype(np.int64)
+    rows = taken(X, places).astype(np.float64)
+    return bool((rows == np.rint(rows)).all() and (rows**2).sum(axis=1).max() < WHOLE_SQUARES)
 
 
 def cpu_count() -> int:
