@@ -25,7 +25,7 @@ MANY_SCORES = {"id_correlation"}
 CALLS = sorted(set(METRICS) - MANY_SCORES)
 DTYPES = (np.float32, np.float64)
 TARGET_US = 100.0
-PASSES = 8
+PASSES = 24
 
 
 def sets(d, dtype):

@@ -186,7 +186,7 @@ def _normalized_in_blocks(xp: Any, X: Any, view: View, name: str, n_threads: int
         # Threads take more at a time, as they wait for each other between NumPy's calls.
         step = max(1, (1 << (14 if n_threads == 1 else 17)) // d)
         if n <= step:
-            return _normalized(xp, X.astype(np.float64), view, name)
+            return _normalized(xp, X.astype(np.float64, order="C"), view, name)
         out = np.empty((n, d))
 
         def write(start: int) -> None:
