@@ -70,7 +70,7 @@ FEW_AXES = 1 / 12
 FEWEST_WHOLE = 4096
 WHOLE_PROBES = 64
 WHOLE_SQUARES = 1 << 20
-# Samples that ranks of some rows are counted among in parts even where they fit, and their features:
+# Samples among which ranks of some rows are counted in parts even where they fit, and features:
 # differences are taken while both rows are in a cache (bench/ladder/rank_counts.md).
 FEWEST_STREAMED = 65_536
 FEWEST_FEATURES = 64
