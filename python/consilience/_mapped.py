@@ -200,12 +200,13 @@ def taken(array: Any, rows: Any) -> Any:
     from consilience._memory import passed
 
     out = np.empty((len(rows), *array.shape[1:]), array.dtype)
-    around = AROUND + array[:1].nbytes
-    step = max(1, TAKEN // around)
+    around = min(AROUND + array[:1].nbytes, array.nbytes // max(1, len(rows)))
+    step = max(1, TAKEN // max(1, around))
+    order = np.argsort(rows, kind="stable")  # so that no page is touched twice
     for first in range(0, len(rows), step):
-        some = slice(first, first + step)
+        some = order[first : first + step]
         out[some] = array[rows[some]]
-        passed(len(rows[some]) * around)
+        passed(len(some) * around)
     return out
 
 

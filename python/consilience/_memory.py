@@ -19,8 +19,8 @@ UNITS |= {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
 # read again costs a fault, as the system keeps what it has room for.
 RESIDENT_SHARE = 1 / 8
 LEAST_RESIDENT = 64 << 20
-# Pages are counted as often, which takes 20 us: a file in the system's memory is mapped by kernels
-# at up to 100 MiB in so many seconds, and read by blocks at half of a millisecond per so many bytes.
+# Pages are counted once in so many seconds, in which kernels touch 50 MiB at most, and whenever so
+# many bytes were read by blocks; it takes 20 us.
 SECONDS = 0.005
 PASSED = 4 << 20
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device, is_cupy_array, is_torch_array, to_device
 
+from consilience._mapped import taken
 from consilience.backends.base import Channel
 from consilience.terms import Floats, Indices
 
@@ -48,7 +49,7 @@ def channel_values(channel: Channel, squares: Floats) -> Floats:
 def rows_of(X: Any, chosen: Indices) -> Any:
     """Return some rows, where the array is."""
     if isinstance(X, np.ndarray):
-        return X[chosen]
+        return taken(X, chosen)
     xp = array_namespace(X)
     return xp.take(X, xp.asarray(chosen, device=device(X)), axis=0)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from consilience._mapped import taken
 from consilience.terms import Floats
 
 # Below, the whole product is made before the axes are known (bench/ladder/knn_exact.md).
@@ -52,7 +53,7 @@ def pruning_axes(X: Any, *, k: int, distance: str, words: bool = False) -> Float
         return None
     rng = np.random.default_rng(0)
     chosen = rng.choice(n_samples, 2 * SAMPLED_ROWS, replace=False)
-    rows = X[chosen].astype(np.float64)
+    rows = taken(X, chosen).astype(np.float64)
     mean = rows.mean(axis=0)
     rows -= mean
     scale = float(np.abs(rows).max())
@@ -85,7 +86,7 @@ def words_tell(X: Any, *, k: int, distance: str) -> bool:
     if n_samples < FEWEST_ROUNDED or n_features > MOST_ROUNDED_FEATURES:
         return False
     chosen = np.random.default_rng(0).choice(n_samples, FEWEST_ROUNDED // 4, replace=False)
-    rows = X[chosen].astype(np.float64)
+    rows = taken(X, chosen).astype(np.float64)
     mean = rows.mean(axis=0)
     scale = float(np.abs(rows - mean).max())
     if not scale > 0.0:
@@ -148,8 +149,10 @@ class _Seen:
         count = min(len(X), max(fewest, min(4 * len(X) // k, 2 * fewest)))
         others = X
         if count < len(X):
-            others = X[np.sort(np.random.default_rng(1).choice(len(X), count, replace=False))]
-        rows = ((X[probes] - mean) / scale).astype(np.float32)
+            others = taken(
+                X, np.sort(np.random.default_rng(1).choice(len(X), count, replace=False))
+            )
+        rows = ((taken(X, probes) - mean) / scale).astype(np.float32)
         offset = (mean / scale).astype(np.float32)
         keys, norms = np.empty((len(rows), count), np.float32), np.empty(count, np.float32)
         for start in range(0, count, 16384):

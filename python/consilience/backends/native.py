@@ -116,6 +116,7 @@ class NativeBackend:
 
     def _beside(self, size: int) -> Self:
         """Return the backend for work beside a copy of so many bytes."""
+        op_takes(self.beside + size)
         return replace(self, max_memory=self.max_memory - size, beside=self.beside + size)
 
     def knn_exact(self, X: Any, *, k: int, distance: str, rows: Indices | None = None) -> Graph:
@@ -816,7 +817,7 @@ def _strains_float32(channel: Channel) -> bool:
     """
     X = channel.X
     i, j = sampled_pairs(len(X), 512)
-    x, y = X[i].astype(np.float64), X[j].astype(np.float64)
+    x, y = (taken(X, chosen).astype(np.float64) for chosen in (i, j))
     squares = ((x - y) ** 2).sum(axis=1)
     mean = 0.5 * (x.mean(axis=0) + y.mean(axis=0))
     norms = ((x - mean) ** 2).sum(axis=1) + ((y - mean) ** 2).sum(axis=1)
