@@ -107,29 +107,34 @@ CONSILIENCE_SIMD void to_cells(float* keys, const float* half_norms, index_t n, 
 class Bounds {
  public:
   explicit Bounds(index_t n_squares)
-      : from_(n_squares),
+      : n_squares_(n_squares),
+        from_(n_squares),
         to_(n_squares),
+        first_(n_squares + 1),
         starts_(cells_of(n_squares) + 1),
         last_(static_cast<float>(cells_of(n_squares) - 1)) {}
 
   // error: of any key of the row, of squared length norm2; none if 0
   void set(const double* squares, double scale2, double norm2, double error) {
     constexpr auto kLargest = static_cast<double>(std::numeric_limits<float>::max());
-    const auto n = static_cast<index_t>(from_.size());
-    for (index_t t = 0; t < n; ++t) {
+    n_ = 0;
+    for (index_t t = 0; t < n_squares_; ++t) {
+      if (t > 0 && squares[t] == squares[t - 1]) continue;  // one for all that are equal
       const double key = std::min(0.5 * (scale2 * squares[t] - norm2), 0.5 * kLargest);
       const bool is_float = static_cast<double>(static_cast<float>(key)) == key;
       double margin = error;
       if (error > 0.0 || !is_float) margin += std::ldexp(std::abs(key), -22);
-      from_[t] = static_cast<float>(key - margin);
-      to_[t] = static_cast<float>(key + margin);
+      from_[n_] = static_cast<float>(key - margin);
+      to_[n_] = static_cast<float>(key + margin);
+      first_[n_++] = t;
     }
+    first_[n_] = n_squares_;
     low_ = from_.front();
-    const float range = from_.back() - low_;
+    const float range = from_[n_ - 1] - low_;
     per_key_ = range > 0.0f ? last_ / range : 0.0f;
     if (!std::isfinite(per_key_)) per_key_ = 0.0f;
-    std::fill(starts_.begin(), starts_.end(), static_cast<std::int32_t>(n));
-    for (index_t t = n - 1; t >= 0; --t) {
+    std::fill(starts_.begin(), starts_.end(), static_cast<std::int32_t>(n_));
+    for (index_t t = n_ - 1; t >= 0; --t) {
       const float at = (from_[t] - low_) * per_key_;
       starts_[static_cast<index_t>(std::max(0.0f, std::min(at, last_)))] =
           static_cast<std::int32_t>(t);
@@ -144,7 +149,7 @@ class Bounds {
   }
   // Of keys, those that may be nearer than any threshold: their number.
   index_t within(const float* keys, index_t n, std::int32_t* some) const {
-    const float last = to_.back();
+    const float last = to_[n_ - 1];
     index_t n_some = 0;
     for (index_t c = 0; c < n; ++c) {
       some[n_some] = static_cast<std::int32_t>(c);  // no branch: a matter of chance
@@ -152,7 +157,7 @@ class Bounds {
     }
     return n_some;
   }
-  // How many thresholds a key is not certainly nearer than.
+  // How many different thresholds a key is not certainly nearer than.
   index_t reached(float key, std::int32_t cell) const {
     const std::int32_t stop = starts_[cell + 1];
     std::int32_t count = starts_[cell];
@@ -164,8 +169,13 @@ class Bounds {
     return n_reached > 0 && key <= to_[n_reached - 1];
   }
 
+  // The first threshold after those.
+  index_t after(index_t n_reached) const { return first_[n_reached]; }
+
  private:
+  index_t n_squares_, n_ = 0;
   std::vector<float> from_, to_;
+  std::vector<index_t> first_;        // of the equal ones
   std::vector<std::int32_t> starts_;  // of each cell, the first threshold in it or after it
   float low_ = 0.0f, per_key_ = 0.0f, last_;
 };
@@ -349,9 +359,9 @@ class Stream {
         const double square =
             exact_ ? 2.0 * static_cast<double>(keys[c]) + worker.norms2[at]
                    : squared_distance_to(X_, first + c, worker.wide.data() + at * d_);
-        enter(r, square, reached);
-      } else if (reached < n_squares) {
-        nearer[reached] += 2;
+        enter(r, square, bounds.after(reached));
+      } else if (bounds.after(reached) < n_squares) {
+        nearer[bounds.after(reached)] += 2;
       }
     }
   }
@@ -404,7 +414,7 @@ void count_nearer(const Embedding& X, const RankThresholds& asked, const Run& ru
 index_t count_nearer_bytes(index_t n_samples, index_t n_features, index_t n_squares,
                            int n_threads) {
   const index_t chunk = chunk_of(n_samples, n_features) + kMostCols;
-  const index_t bounds = 8 * n_squares + 4 * cells_of(n_squares) + 128;
+  const index_t bounds = 16 * n_squares + 4 * cells_of(n_squares) + 192;
   const index_t worker =
       kMostCols * (12 * n_features + 4 * kTileCols + bounds) + 28 * n_features + 8 * kTileCols;
   return chunk * (4 * n_features + 14) + 8 * n_features + n_threads * worker;

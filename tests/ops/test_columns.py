@@ -226,6 +226,29 @@ def test_fingerprints_are_ranked_as_in_one_piece(rng):
     assert_array_equal(found.sums[0], np.stack([listed[:, :2].sum(1), listed.sum(1)], axis=1))
 
 
+def test_wide_sets_in_files_are_worked_on_in_parts(rng, tmp_path):
+    sets = [
+        rng.standard_normal((9_000, 96)).astype(np.float32),
+        (rng.random((9_000, 160)) < 0.1).astype(np.float32),
+    ]
+    mapped = []
+    for name, X in zip("xy", sets, strict=True):
+        X.tofile(tmp_path / name)
+        mapped.append(map_rows([(tmp_path / name, 0, len(X))], X.dtype, X.shape[1]))
+    rows = np.sort(rng.permutation(9_000)[:200])
+    small = native(max_memory=6 << 20)
+    graph = native().knn_exact(sets[1], k=5, distance="l2", rows=rows)
+    found = small.knn_exact(mapped[1], k=5, distance="l2", rows=rows)
+    assert_array_equal(found.indices, graph.indices)
+    assert_array_equal(found.distances, graph.distances)
+    pairs = [(0, 1), (1, 1)]
+    joint = native().joint_nearest(sets, pairs, rows=rows)
+    assert_array_equal(small.joint_nearest(mapped, pairs, rows=rows), joint)
+    for X, there in zip(sets, mapped, strict=True):
+        ranks = native().rank_counts(X, [graph], [2, 5], rows=rows)
+        assert_array_equal(small.rank_counts(there, [graph], [2, 5], rows=rows).sums, ranks.sums)
+
+
 def test_too_small_a_memory_says_what_the_search_needs(rng):
     X = rng.standard_normal((1000, 12)).astype(np.float32)
     with pytest.raises(MemoryError, match="knn_exact needs"):

@@ -72,8 +72,8 @@ FEW_AXES = 1 / 12
 FEWEST_WHOLE = 4096
 WHOLE_PROBES = 64
 WHOLE_SQUARES = 1 << 20
-# Samples that ranks of some rows are counted among in parts even where they fit, and their features:
-# nothing is kept of the others, and differences are taken while both rows are in a cache.
+# Samples among which ranks of some rows are counted in parts even where they fit, and features:
+# differences are taken while both rows are in a cache (bench/ladder/rank_counts.md).
 FEWEST_STREAMED = 65_536
 FEWEST_FEATURES = 64
 # Larger cells cost more than a row in more of them (bench/ladder/knn_approx.md).
