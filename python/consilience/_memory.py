@@ -67,13 +67,14 @@ class _Bound:
 
     def __init__(self, files: list[Any], max_memory: int | None) -> None:
         self.files = files
-        self.before = _file_pages()
+        self.before = _resident()
         self.allowed = max_memory or DEFAULT_MEMORY
         self.least = resident_share(max_memory)
 
     def keep(self) -> None:
         """Give all pages back if there are more of them than there may be."""
-        if _file_pages() - self.before > max(self.least, self.allowed - _op_bytes):
+        of_files, others = (now - then for now, then in zip(_resident(), self.before, strict=True))
+        if of_files > max(self.least, self.allowed - max(_op_bytes, others)):
             self.release()
 
     def release(self) -> None:
@@ -127,9 +128,10 @@ def _watch(bound: _Bound, over: threading.Event) -> None:
         bound.keep()
 
 
-def _file_pages() -> int:
-    """Return the bytes of files that are in this process's memory; 0 where it is not told."""
+def _resident() -> tuple[int, int]:
+    """Return the bytes of files, and others, that this process has in memory; 0 if untold."""
     try:
-        return int(Path("/proc/self/statm").read_text().split()[2]) * mmap.PAGESIZE
+        _, resident, of_files = map(int, Path("/proc/self/statm").read_text().split()[:3])
     except OSError:
-        return 0
+        return 0, 0
+    return of_files * mmap.PAGESIZE, (resident - of_files) * mmap.PAGESIZE
