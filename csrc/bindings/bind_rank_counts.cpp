@@ -106,8 +106,14 @@ void bind_rank_counts(py::module_& m) {
       },
       "X"_a.noconvert(), py::kw_only(), "rows"_a.noconvert(), "selves"_a.noconvert(),
       "squares"_a.noconvert(), "origin"_a.noconvert(), "n_threads"_a);
-  m.def("count_nearer_bytes", &count_nearer_bytes, "n_samples"_a, "n_features"_a, "n_squares"_a,
-        "n_threads"_a);
+  m.def(
+      "count_nearer_bytes",
+      [](index_t n_samples, index_t n_features, index_t n_squares, int n_threads) {
+        require(n_samples >= 1 && n_features >= 1 && n_squares >= 1 && n_threads >= 1,
+                "sizes must be at least 1");
+        return count_nearer_bytes(n_samples, n_features, n_squares, n_threads);
+      },
+      "n_samples"_a, "n_features"_a, "n_squares"_a, "n_threads"_a);
   m.def(
       "squares_between",
       [](const py::array& Y, const py::array& X, const Indices& i, const Indices& j,

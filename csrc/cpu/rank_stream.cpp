@@ -37,6 +37,7 @@ index_t chunk_of(index_t n_samples, index_t n_features) {
 }
 
 index_t cells_of(index_t n_squares) {
+  if (n_squares >= kMostCells / 2) return kMostCells;
   const auto twice = std::bit_ceil(static_cast<std::uint64_t>(2 * n_squares));
   return std::clamp(static_cast<index_t>(twice), kLeastCells, kMostCells);
 }

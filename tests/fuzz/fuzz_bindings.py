@@ -29,7 +29,7 @@ FOUND = Path(__file__).resolve().parent / "found"
 NUMBERS = (-(2**63), -1, 0, 1, 2, 3, 7, 40, 2**31 - 1, 2**31, 2**62, 2**63 - 1, 2**64, 1.5, None)
 WORDS = {
     "distance": ("l2", "l2", "ip", "l1"),
-    "functions": (["distance"], ["rbf"], ["distance", "rbf"], ["x"], []),
+    "functions": (["rbf"], ["distance", "rbf"], ["rbf", "rbf"], ["distance", "rbf"], ["x"], []),
 }
 SKIPPED = {"install_blas"}  # takes the addresses of functions
 
@@ -53,7 +53,7 @@ def signatures() -> dict[str, dict[str, str]]:
 def arguments(parameters: dict[str, str], rng: np.random.Generator) -> Call:
     """Return arguments that mostly belong together."""
     size = {
-        "n": int(rng.choice((1, 2, 3, 5, 9, 33))),
+        "n": int(rng.choice((1, 2, 3, 5, 9, 33, 97))),
         "d": int(rng.choice((1, 2, 3, 8, 17))),
         "k": int(rng.choice((1, 2, 3))),
     }
@@ -79,10 +79,12 @@ def _fitting(name: str, kind: str, size: dict[str, int], rng: np.random.Generato
         "sets": lambda: [rng.standard_normal((n, d)).astype(dtype) for _ in range(2)],
         "shifts": lambda: [rng.standard_normal(d) for _ in range(2)],
         "pairs": lambda: [(0, 0), (0, 1)][: int(rng.integers(3))],
-        "gammas": lambda: [0.5] * int(rng.integers(3)),
+        "gammas": lambda: [0.5] * int(rng.choice((0, 1, 2, 2, 2))),
         "sources": lambda: [rng.integers(0, n, (n, k)) for _ in range(2)],
         "ks": lambda: list(range(1, k + 1)),
         "rows": lambda: np.unique(rng.integers(0, n, n)),
+        "selves": lambda: rng.integers(0, n, n),
+        "squares": lambda: np.sort(rng.random((n, k)), axis=1),
         "references": lambda: np.unique(rng.integers(0, n, n)),
         "sample": lambda: np.unique(rng.integers(0, n, n)),
         "group": lambda: rng.integers(0, 2, n),
@@ -112,7 +114,9 @@ def _fitting(name: str, kind: str, size: dict[str, int], rng: np.random.Generato
         return [rng.integers(0, n, (n, k)) for _ in range(2)]
     if name == "values" and kind.startswith("Sequence"):
         return [rng.standard_normal((n, k)), None]
-    if name in many:
+    if name == "rows" and kind.startswith("tuple"):
+        return [(0, n), (0, 48), (48, n)][int(rng.integers(3))]
+    if name in many and not kind.startswith("_Set"):
         return many[name]()
     if kind.startswith("_Set"):
         return rng.standard_normal((n, d)).astype(dtype)

@@ -52,6 +52,8 @@ def test_room_for_no_samples_or_cells_is_refused(sizes):
 def test_room_for_no_features_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
         _core.pair_rows_bytes(5, 3, 0, 1, 1, 1, True, n_threads=1)
+    with pytest.raises(ValueError, match="at least 1"):
+        _core.count_nearer_bytes(5, 0, 1, n_threads=1)
 
 
 def test_a_mutation_changes_something():
