@@ -12,8 +12,8 @@
 #include <type_traits>
 
 #include "common/blas.hpp"
-#include "common/simd.hpp"
 #include "cpu/exact.hpp"
+#include "cpu/moved_rows.hpp"
 #include "cpu/pair_functions.hpp"
 #include "cpu/panels.hpp"
 
@@ -40,41 +40,6 @@ index_t chunk_of(index_t total_features) {
   return std::clamp(fitting, kLeastChunk, kMostChunk);
 }
 
-// to = scale (from - origin); returns its squared norm.
-template <class From, class Real>
-CONSILIENCE_INLINE double move_row(const From* from, const double* origin, double scale, index_t d,
-                                   Real* to) {
-  constexpr index_t kLanes = 8;
-  double sums[kLanes] = {};
-  const auto move = [&](index_t f, index_t lane) {
-    to[f] = static_cast<Real>(scale * (static_cast<double>(from[f]) - origin[f]));
-    sums[lane] += static_cast<double>(to[f]) * static_cast<double>(to[f]);
-  };
-  index_t f = 0;
-  for (; f + kLanes <= d; f += kLanes) {
-    for (index_t lane = 0; lane < kLanes; ++lane) move(f + lane, lane);
-  }
-  for (index_t lane = 0; f < d; ++f, ++lane) move(f, lane);
-  return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
-}
-
-CONSILIENCE_SIMD double moved(const float* from, const double* origin, double scale, index_t d,
-                              float* to) {
-  return move_row(from, origin, scale, d, to);
-}
-CONSILIENCE_SIMD double moved(const double* from, const double* origin, double scale, index_t d,
-                              float* to) {
-  return move_row(from, origin, scale, d, to);
-}
-CONSILIENCE_SIMD double moved(const float* from, const double* origin, double scale, index_t d,
-                              double* to) {
-  return move_row(from, origin, scale, d, to);
-}
-CONSILIENCE_SIMD double moved(const double* from, const double* origin, double scale, index_t d,
-                              double* to) {
-  return move_row(from, origin, scale, d, to);
-}
-
 // Where a set is seen from: the references alone say so, so that no row hangs on the others.
 struct Frame {
   std::vector<double> origin;
@@ -82,9 +47,7 @@ struct Frame {
 
   template <class Real>
   double move(const Embedding& X, index_t i, Real* to) const {
-    const index_t d = X.n_features;
-    return X.is_double ? moved(X.double_row(i), origin.data(), scale, d, to)
-                       : moved(X.float_row(i), origin.data(), scale, d, to);
+    return move_row(X, i, origin.data(), scale, to);
   }
 };
 

@@ -13,6 +13,7 @@
 #include "common/simd.hpp"
 #include "cpu/exact.hpp"
 #include "cpu/micro_kernel.hpp"
+#include "cpu/moved_rows.hpp"
 #include "cpu/panels.hpp"
 #include "cpu/row_keys.hpp"
 #include "ops/rank_counts.hpp"
@@ -42,47 +43,12 @@ index_t cells_of(index_t n_squares) {
   return std::clamp(static_cast<index_t>(twice), kLeastCells, kMostCells);
 }
 
-// Sums in lanes that do not wait for each other.
-template <class Term>
-CONSILIENCE_INLINE double sum_of(index_t d, Term term) {
-  constexpr index_t kLanes = 8;
-  double sums[kLanes] = {};
-  index_t f = 0;
-  for (; f + kLanes <= d; f += kLanes) {
-    for (index_t lane = 0; lane < kLanes; ++lane) sums[lane] += term(f + lane);
-  }
-  for (; f < d; ++f) sums[0] += term(f);
-  return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
-}
-
-// to = scale (from - origin), and its squared length.
-template <class Real>
-CONSILIENCE_INLINE double move(const Real* from, const double* origin, double scale, index_t d,
-                               float* to) {
-  return sum_of(d, [=](index_t f) {
-    to[f] = static_cast<float>(scale * (static_cast<double>(from[f]) - origin[f]));
-    return static_cast<double>(to[f]) * static_cast<double>(to[f]);
-  });
-}
-CONSILIENCE_SIMD double moved(const float* from, const double* origin, double scale, index_t d,
-                              float* to) {
-  return move(from, origin, scale, d, to);
-}
-CONSILIENCE_SIMD double moved(const double* from, const double* origin, double scale, index_t d,
-                              float* to) {
-  return move(from, origin, scale, d, to);
-}
-double move_row(const Embedding& X, index_t i, const double* origin, double scale, float* to) {
-  return X.is_double ? moved(X.double_row(i), origin, scale, X.n_features, to)
-                     : moved(X.float_row(i), origin, scale, X.n_features, to);
-}
-
 // Whether all entries are whole numbers, and their squares sum up to few enough.
 template <class Real>
 CONSILIENCE_INLINE bool whole(const Real* row, index_t d) {
-  const double rest = sum_of(
+  const double rest = sum_in_lanes(
       d, [=](index_t f) { return static_cast<double>(std::abs(row[f] - std::nearbyint(row[f]))); });
-  const double norm2 = sum_of(
+  const double norm2 = sum_in_lanes(
       d, [=](index_t f) { return static_cast<double>(row[f]) * static_cast<double>(row[f]); });
   return rest == 0.0 && norm2 <= kWholeNorm2;
 }
