@@ -52,5 +52,6 @@ def test_too_large_a_set_is_refused_before_any_work(X):
     ops = native(max_memory=1 << 30)
     with pytest.raises(MemoryError, match="pair_terms needs"):
         ops.pair_terms([Channel(X, "squared")])
-    with pytest.raises(MemoryError, match="joint_nearest needs"):
-        ops.joint_nearest([X, X], [(0, 1)])
+    lists = Graph(np.zeros((N, 1), np.int64), np.zeros((N, 1)))
+    with pytest.raises(MemoryError, match="rank_counts needs"):
+        ops.rank_counts(X, [lists], [1], sample=np.arange(4))

@@ -41,11 +41,11 @@ def prepare(embedding: Embedding, view: View, n_threads: int = 1) -> Any:
     X = embedding.values
     if view == PLAIN:
         return X
-    xp = namespace(X)
-    if xp is not np:
+    if not isinstance(X, np.ndarray):
         from consilience.backends._placement import require_float64
 
         require_float64(X)
+    xp = namespace(X)
     large = xp is np and X.size >= LARGE
     if not large:
         n_threads = 1

@@ -82,6 +82,9 @@ class Watched:
         return self
 
     def __getattr__(self, op):
+        if not callable(getattr(self._ops, op)):
+            return getattr(self._ops, op)
+
         def call(*args, **kwargs):
             self.calls.append((op, threading.current_thread() is threading.main_thread()))
             return getattr(self._ops, op)(*args, **kwargs)
