@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from consilience._mapped import describe, is_mapped, map_rows, release, reopen, scratch
+from consilience._mapped import describe, is_mapped, map_rows, release, reopen, scratch, taken
 
 PAGE = mmap.PAGESIZE
 
@@ -41,6 +41,21 @@ def test_one_file_may_begin_anywhere(tmp_path: Path) -> None:
     X = np.random.default_rng(1).standard_normal((37, 5)).astype(np.float32)
     mapped = map_rows(files_of(tmp_path, X, [], lead=128), "<f4", 5)
     assert np.array_equal(mapped, X)
+
+
+@pytest.mark.parametrize("many", [0, 1, 7, 20_000])
+@pytest.mark.parametrize("part", [np.s_[:], np.s_[17:, 3:9], np.s_[::-3]], ids=str)
+def test_rows_are_taken_in_any_order_and_more_than_once(
+    tmp_path: Path, many: int, part: tuple[slice, ...]
+) -> None:
+    rng = np.random.default_rng(2)
+    X = rng.standard_normal((9_001, 300)).astype(np.float32)  # 10 MiB: some at a time
+    mapped = map_rows(files_of(tmp_path, X, []), "<f4", 300)[part]
+    rows = rng.integers(0, len(mapped), many)
+    found = taken(mapped, rows)
+    assert np.array_equal(found, X[part][rows])
+    assert not is_mapped(found)
+    assert np.array_equal(taken(X[part], rows), found)
 
 
 def test_files_that_leave_gaps_are_refused(tmp_path: Path) -> None:

@@ -203,10 +203,13 @@ def taken(array: Any, rows: Any) -> Any:
     around = min(AROUND + array[:1].nbytes, array.nbytes // max(1, len(rows)))
     step = max(1, TAKEN // max(1, around))
     order = np.argsort(rows, kind="stable")  # so that no page is touched twice
+    if around > AROUND:
+        _advise(array, mmap.MADV_RANDOM)  # what is between is not read
     for first in range(0, len(rows), step):
         some = order[first : first + step]
         out[some] = array[rows[some]]
         passed(len(some) * around)
+    _advise(array, mmap.MADV_NORMAL)
     return out
 
 
@@ -262,9 +265,13 @@ def read_ahead(*arrays: Any) -> None:
     """Have the system begin to read these rows of mapped arrays, without waiting for them."""
     for array in arrays:
         if is_mapped(array):
-            first = array.__array_interface__["data"][0]
-            start = first - first % mmap.PAGESIZE
-            _libc().madvise(start, first + array.nbytes - start, mmap.MADV_WILLNEED)
+            _advise(array, mmap.MADV_WILLNEED)
+
+
+def _advise(array: Any, advice: int) -> None:
+    first = array.__array_interface__["data"][0]
+    start = first - first % mmap.PAGESIZE
+    _libc().madvise(start, first + array.nbytes - start, advice)
 
 
 def release(*arrays: Any) -> None:
