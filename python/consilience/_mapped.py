@@ -209,7 +209,8 @@ def taken(array: Any, rows: Any) -> Any:
         some = order[first : first + step]
         out[some] = array[rows[some]]
         passed(len(some) * around)
-    _advise(array, mmap.MADV_NORMAL)
+    if around > AROUND:
+        _advise(array, mmap.MADV_NORMAL)
     return out
 
 
@@ -242,12 +243,12 @@ def describe(array: Any) -> dict[str, Any] | None:
     row = array.dtype.itemsize * array.shape[1]
     left, found = array.nbytes, []
     for path, offset, size in parts:
-        taken = min(size - skip, left)
-        if taken > 0:
-            if not path or taken % row:
+        own = min(size - skip, left)
+        if own > 0:
+            if not path or own % row:
                 return None
-            found.append([str(Path(path).resolve()), offset + skip, taken // row])
-            left -= taken
+            found.append([str(Path(path).resolve()), offset + skip, own // row])
+            left -= own
         skip = max(0, skip - size)
     return {"parts": found, "dtype": array.dtype.str, "width": array.shape[1]}
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from consilience._mapped import is_mapped, row_blocks, scratch
 from consilience._memory import passed
 from consilience._validate import Embedding, as_embedding, check_choice, namespace
 from consilience.needs import PLAIN, Normalize, View
@@ -49,7 +50,7 @@ def prepare(embedding: Embedding, view: View, n_threads: int = 1) -> Any:
     large = xp is np and X.size >= LARGE
     if not large:
         n_threads = 1
-    if large and _is_mapped(X):
+    if large and is_mapped(X):
         X = _mapped(X, view, embedding.name, n_threads)
     elif view.clip_quantile is None and view.normalize != "zscore":
         X = _normalized_in_blocks(xp, X, view, embedding.name, n_threads)
@@ -67,12 +68,6 @@ def prepare(embedding: Embedding, view: View, n_threads: int = 1) -> Any:
     return X
 
 
-def _is_mapped(X: Any) -> bool:
-    from consilience._mapped import is_mapped
-
-    return is_mapped(X)
-
-
 def normalized_rows(X: Any, normalize: Normalize, name: str) -> Any:
     """Return what looks at one row at a time, "l2" or "max", of a batch of any size."""
     if normalize == "none":
@@ -82,8 +77,6 @@ def normalized_rows(X: Any, normalize: Normalize, name: str) -> Any:
 
 def _mapped(X: Any, view: View, name: str, n_threads: int) -> Any:
     """Return the prepared rows of a mapped array in a scratch file, made block by block."""
-    from consilience._mapped import row_blocks, scratch
-
     limit = math.inf
     if view.clip_quantile is not None:
         limit = _quantile_of_blocks(X, view.clip_quantile)
@@ -108,7 +101,6 @@ def _mapped(X: Any, view: View, name: str, n_threads: int) -> Any:
 
 def _column_moments(X: Any, limit: float) -> tuple[Any, Any]:
     """Return the mean and standard deviation of every column, 1 where it is constant."""
-    from consilience._mapped import row_blocks
 
     def about(origin: Any, power: int) -> Any:
         total = np.zeros(X.shape[1])
@@ -131,8 +123,6 @@ def _quantile_of_blocks(X: Any, q: float) -> float:
 
     The bits of a positive float sort as it does: sixteen of them are settled by each pass.
     """
-    from consilience._mapped import row_blocks
-
     width = 8 * X.dtype.itemsize
     unsigned = np.dtype(f"u{X.dtype.itemsize}")
     rank = min(math.floor(q * X.size), X.size - 1)
