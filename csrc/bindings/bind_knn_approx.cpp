@@ -4,6 +4,14 @@
 #include "ops/knn_approx.hpp"
 
 namespace consilience {
+namespace {
+
+void require_cells(index_t cell, index_t fanout, index_t n_samples) {
+  require(1 <= fanout && fanout <= n_samples, "`fanout` must be in [1, n_samples]");
+  require(fanout <= cell && cell < index_t{1} << 31, "`cell` must be in [`fanout`, 2**31)");
+}
+
+}  // namespace
 
 void bind_knn_approx(py::module_& m) {
   m.def(
@@ -15,8 +23,7 @@ void bind_knn_approx(py::module_& m) {
         require(k >= 1 && k < set.n_samples, "`k` must be in [1, n_samples)");
         require(set.n_samples <= (index_t{1} << 31) - 2, "n_samples must be below 2**31 - 1");
         require(distance == "l2" || distance == "ip", "`distance` must be 'l2' or 'ip'");
-        require(1 <= fanout && fanout <= set.n_samples, "`fanout` must be in [1, n_samples]");
-        require(fanout <= cell, "`cell` must be at least `fanout`");
+        require_cells(cell, fanout, set.n_samples);
         require(step == 0.0 || (step > 0.0 && set.n_features <= kMostCoarseFeatures),
                 "`step` must be 0, or positive and n_features at most 65,536");
         const KnnApproxOptions options{
@@ -38,8 +45,8 @@ void bind_knn_approx(py::module_& m) {
       "knn_approx_bytes",
       [](index_t n_samples, index_t n_features, index_t k, index_t cell, index_t fanout,
          int n_threads) {
-        require(n_samples >= 1 && n_features >= 1 && k >= 1 && fanout >= 1 && cell >= fanout,
-                "sizes must be at least 1, and `cell` at least `fanout`");
+        require(n_samples >= 1 && n_features >= 1 && k >= 1, "sizes must be at least 1");
+        require_cells(cell, fanout, n_samples);
         const KnnApproxOptions options{k, Distance::l2, 0, cell, fanout};
         return knn_approx_bytes(n_samples, n_features, options, n_threads);
       },

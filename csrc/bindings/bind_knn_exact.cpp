@@ -17,7 +17,7 @@ void bind_knn_exact(py::module_& m) {
         const Embedding set = embedding(X, "X");
         require(k >= 1 && k < set.n_samples, "`k` must be in [1, n_samples)");
         require(set.n_samples <= (index_t{1} << 31) - 1, "n_samples must be below 2**31");
-        require(tile >= 1, "`tile` must be at least 1");
+        require(tile >= 1 && tile <= 4096, "`tile` must be in [1, 4096]");
         require(distance == "l2" || distance == "ip", "`distance` must be 'l2' or 'ip'");
         KnnExactOptions options;
         options.k = k;

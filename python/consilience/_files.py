@@ -14,6 +14,7 @@ from typing import IO, Any, BinaryIO
 
 CHUNK = 1 << 20
 LONGEST_NAME = 200  # bytes, with room for what is written after it
+LONGEST_SHOWN = 500  # characters
 PATIENCE = 2.0
 REMEDIES = {
     errno.ENOSPC: "make room there and run it again",
@@ -27,7 +28,13 @@ def check_file_name(name: str, what: str) -> None:
     """Raise unless `name` can be that of a file in any folder, on any system."""
     inside = name and not name.startswith(".") and not set(name) & set('/\\:*?"<>|')
     if not inside or not name.isprintable() or len(name.encode()) > LONGEST_NAME:
-        raise ValueError(f"{what} must do as a file name, got {name!r}")
+        raise ValueError(f"{what} must do as a file name, got {shown(repr(name))}")
+
+
+def shown(what: object) -> str:
+    """Return a text for a sentence, without its end if that is far."""
+    text = str(what)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def write_durably(path: Path, *parts: bytes | memoryview) -> None:

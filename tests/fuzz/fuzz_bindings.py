@@ -195,11 +195,11 @@ def main() -> None:
         faulthandler.dump_traceback_later(asked.seconds + 120, exit=True)
         start, seed, returned = time.monotonic(), asked.seed * 10**6, 0
         while time.monotonic() - start < asked.seconds / len(names):
-            (FOUND / "bindings.last").write_text(f"{name} {seed}\n")
+            (FOUND / f"{name}.last").write_text(f"{seed}\n")
             returned += call(name, known[name], seed)
             seed += 1
         sys.stdout.write(f"{name}: {seed - asked.seed * 10**6} calls, {returned} returned\n")
-    (FOUND / "bindings.last").unlink(missing_ok=True)
+        (FOUND / f"{name}.last").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

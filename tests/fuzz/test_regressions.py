@@ -45,8 +45,27 @@ def test_the_core_returns_or_raises(name):
 @pytest.mark.parametrize("sizes", [(0, 3, 1, 8, 1), (5, 3, 1, 0, 0), (5, 3, 1, 0, 1)])
 def test_room_for_no_samples_or_cells_is_refused(sizes):
     # was a division by zero, which ends the process
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match=r"at least 1|`fanout`"):
         _core.knn_approx_bytes(*sizes, n_threads=1)
+
+
+@pytest.mark.parametrize("tile", [0, 4097, 2**63 - 1])
+def test_a_tile_that_counts_could_not_hold_is_refused(tile):
+    # was written past the end of, now and then
+    X = np.ones((97, 8), np.float32)
+    with pytest.raises(ValueError, match="`tile` must be in"):
+        _core.knn_exact(X, k=1, distance="ip", rows=None, tile=tile, n_threads=3)
+
+
+@pytest.mark.parametrize("cell", [0, 2**31, 2**62])
+def test_a_cell_that_counts_could_not_hold_is_refused(cell):
+    # was a division by zero
+    X = np.ones((97, 1), np.float32)
+    sizes = {"k": 3, "cell": cell, "fanout": 1, "n_threads": 2}
+    with pytest.raises(ValueError, match="`cell` must be in"):
+        _core.knn_approx(X, distance="ip", seed=1, step=0.0, **sizes)
+    with pytest.raises(ValueError, match="`cell` must be in"):
+        _core.knn_approx_bytes(97, 1, **sizes)
 
 
 def test_room_for_no_features_is_refused():

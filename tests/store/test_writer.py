@@ -307,6 +307,7 @@ def test_a_flipped_bit_in_an_output_is_found(tmp_path):
         ([{"e": np.zeros(1)}, {}], r"outputs \['e'\] of the first, got \[\]"),
         ([{"e": np.zeros(2)}], "one number for each of 1 rows"),
         ([{"a/b": np.zeros(1)}], "plain name"),
+        ([{"e" * 101: np.zeros(1)}], "plain name of at most 100 bytes"),
     ],
 )
 def test_outputs_that_do_not_fit_the_rows_are_refused(tmp_path, outputs, message):

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience._files import shown
 from consilience.store._safetensors import ALIGNMENT, DTYPES
+
+LONGEST_OUTPUT = 100  # bytes of an output's name, which is in the names of its files
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,11 @@ def _checked_ids(ids: Sequence[str], seen: Mapping[str, None]) -> tuple[str, ...
 
 def _column(name: str, values: Any, n_rows: int) -> NDArray[np.float64]:
     column = np.asarray(values, dtype=np.float64)
-    if column.shape != (n_rows,) or not name.isidentifier():
+    plain = name.isidentifier() and len(name.encode()) <= LONGEST_OUTPUT
+    if column.shape != (n_rows,) or not plain:
         raise ValueError(
-            f"output {name!r} must be a plain name with one number for each of {n_rows} rows, "
-            f"got shape {column.shape}"
+            f"output {shown(repr(name))} must be a plain name of at most {LONGEST_OUTPUT} bytes "
+            f"with one number for each of {n_rows} rows, got shape {column.shape}"
         )
     return column
 

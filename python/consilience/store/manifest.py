@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from consilience._files import parse_json, write_durably
+from consilience._files import check_file_name, parse_json, shown, write_durably
 from consilience.store._safetensors import DTYPES
 
 FORMAT = "consilience-embeddings"
@@ -127,7 +127,7 @@ def parse_manifest(content: bytes, path: Path | str) -> Manifest:
         _check_types(manifest)
         _check_consistent(manifest)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged ({error}); embed again") from error
+        raise ValueError(f"{path} is damaged ({shown(error)}); embed again") from error
     return manifest
 
 
@@ -163,8 +163,7 @@ def _check_types(manifest: Manifest) -> None:
 def _check_entry(entry: FileEntry) -> None:
     for text in (entry.file, entry.sha256):
         _check(isinstance(text, str), f"{text!r} of a file is not text")
-    plain = Path(entry.file).name == entry.file and not re.search(r"[\\\0]", entry.file)
-    _check(plain and entry.file not in ("", ".", ".."), f"{entry.file!r} is not a plain file name")
+    check_file_name(entry.file, "a file of the store")
     _check(_SHA256.fullmatch(entry.sha256), f"{entry.file!r} has no SHA-256: {entry.sha256!r}")
 
 
