@@ -7,7 +7,7 @@ namespace consilience {
 
 namespace {
 
-using Members = py::array_t<Splits, py::array::c_style>;
+using Members = py::array_t<Splits, kPlain>;
 
 const Splits* member_data(const Members& members, index_t n, index_t k, const char* name) {
   require(members.ndim() == 2 && members.shape(0) == n && members.shape(1) == k,

@@ -20,10 +20,13 @@ namespace consilience {
 namespace py = pybind11;
 using namespace py::literals;
 
-using Vector = py::array_t<double, py::array::c_style>;
-using Matrix = py::array_t<double, py::array::c_style>;
-using Indices = py::array_t<index_t, py::array::c_style>;
-using IndexMatrix = py::array_t<index_t, py::array::c_style>;
+// Read as they are, or a copy of what lies across the bounds of its entries.
+constexpr int kAligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+constexpr int kPlain = py::array::c_style | kAligned;
+using Vector = py::array_t<double, kPlain>;
+using Matrix = py::array_t<double, kPlain>;
+using Indices = py::array_t<index_t, kPlain>;
+using IndexMatrix = py::array_t<index_t, kPlain>;
 
 // Raises ValueError in Python.
 inline void require(bool condition, const std::string& message) {
@@ -41,7 +44,8 @@ inline Embedding embedding(const py::array& X, const char* name) {
     throw py::type_error(std::string("`") + name + "` must be float32 or float64");
   }
   require(X.ndim() == 2, std::string("`") + name + "` must be 2-D");
-  require(X.flags() & py::array::c_style, std::string("`") + name + "` must be C-contiguous");
+  require((X.flags() & kPlain) == kPlain,
+          std::string("`") + name + "` must be C-contiguous and aligned");
   require(X.shape(0) > 0 && X.shape(1) > 0, std::string("`") + name + "` is empty");
   require(X.shape(1) <= kMostFeatures, std::string("`") + name + "` has 2**31 features or more");
   return {X.data(), is_double, X.shape(0), X.shape(1)};

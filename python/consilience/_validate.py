@@ -98,18 +98,24 @@ def _known_array(array: Any, name: str) -> tuple[Any, str]:
 
 def _native_rows(array: Any, name: str) -> tuple[Any, str]:
     """Return a NumPy array as kernels read it; what must be copied of files goes to a file."""
-    if array.dtype in _KERNEL_DTYPES and array.flags.c_contiguous:
+    plain = array.flags.c_contiguous and array.flags.aligned
+    if plain and array.dtype in _KERNEL_DTYPES:
         return np.asarray(array), _KERNEL_DTYPES[array.dtype]
     from consilience._mapped import is_mapped, spilled
 
     dtype = array.dtype if array.dtype.isnative else array.dtype.newbyteorder("=")
     _check_dtype(dtype.name, name)
     wanted = np.dtype(np.float32) if dtype.name in _HALF_WIDTH else dtype
-    if array.dtype == wanted and array.flags.c_contiguous:
+    if plain and array.dtype == wanted:
         return np.asarray(array), dtype.name
     if array.ndim == 2 and array.nbytes >= SPILLED and is_mapped(array):
         return spilled(array, wanted), dtype.name
-    return np.ascontiguousarray(array, dtype=wanted), dtype.name
+    return _plain(array, wanted), dtype.name
+
+
+def _plain(array: Any, dtype: Any = None) -> Any:
+    """Return an array in C order whose entries lie where processors read them, a copy or not."""
+    return np.require(array, dtype, ("C_CONTIGUOUS", "ALIGNED"))
 
 
 def _from_torch(tensor: Any, name: str) -> tuple[Any, str]:
@@ -119,7 +125,7 @@ def _from_torch(tensor: Any, name: str) -> tuple[Any, str]:
     if dtype in _HALF_WIDTH:
         tensor = tensor.float()
     if tensor.device.type == "cpu":
-        return np.ascontiguousarray(tensor.resolve_conj().resolve_neg().numpy()), dtype
+        return _plain(tensor.resolve_conj().resolve_neg().numpy()), dtype
     return tensor.resolve_neg().contiguous(), dtype
 
 

@@ -167,10 +167,13 @@ def _wild(rng: np.random.Generator) -> Any:
 def call(name: str, parameters: dict[str, str], seed: int) -> bool:
     """Call a function once; return whether it returned."""
     given = arguments(parameters, np.random.default_rng(seed))
-    # what is honest and only large: so many threads, or room for so many samples
-    for what, most in (("n_threads", 64), ("n_samples", 2**20)):
-        if not name.endswith("_bytes") and isinstance(given.get(what), int):
-            given[what] = min(given[what], most)
+    # what is honest and only large: so many threads, or room for so many samples; bytes are
+    # counted of what memory can hold
+    bytes_of = name.endswith("_bytes")
+    for what, value in given.items():
+        most = 2**16 if bytes_of else {"n_threads": 64, "n_samples": 2**20}.get(what)
+        if isinstance(value, int) and most is not None:
+            given[what] = max(min(value, most), -most)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -43,6 +43,13 @@ def sliced(X):
     return room[1::2, 2::3]
 
 
+def across_bounds(X):
+    """The same values, none where a processor reads a number in one piece."""
+    room = np.ndarray(X.shape, X.dtype, bytearray(X.nbytes + 1), 1)
+    room[...] = X
+    return room
+
+
 def build(name):
     X, Y = related(61, 7, 5)
     rng = np.random.default_rng(2)
@@ -66,6 +73,8 @@ def build(name):
         return X[::-1, ::-1], Y[::-1]
     if name == "read-only":
         return read_only(X), read_only(Y)
+    if name == "not aligned":
+        return across_bounds(X), across_bounds(Y.astype(np.float32))
     if name == "duplicates":
         return with_duplicates(X, rng), with_duplicates(Y, rng)
     if name == "ties":
@@ -89,6 +98,7 @@ SEPARATED = [
     "strided",
     "reversed",
     "read-only",
+    "not aligned",
     "duplicates",
 ]
 

@@ -89,6 +89,7 @@ def test_offsets_cost_certainty_not_answers(rng):
         (np.ones((0, 3)), ValueError, "empty"),
         (np.asfortranarray(np.ones((5, 2))), ValueError, "C-contiguous"),
         (np.ones((10, 2))[::2], ValueError, "C-contiguous"),
+        (np.ndarray((5, 2), np.float32, b"\1" * 41, 1), ValueError, "aligned"),
     ],
 )
 def test_the_kernel_converts_nothing(X, error, message):
