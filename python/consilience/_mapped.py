@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 MAP_FIXED = 0x10
 PROT_NONE = 0
-BLOCK_ENTRIES = 1 << 20
+FEW_ENTRIES = 1 << 20  # of rows that are read at a time, a few MiB
 # Bytes that Linux may map about one that is touched, and those of rows taken at a time.
 AROUND = 2 << 20
 TAKEN = 16 << 20
@@ -216,7 +216,7 @@ def taken(array: Any, rows: Any) -> Any:
 
 def row_blocks(shape: tuple[int, int]) -> list[slice]:
     """Return slices of rows that are a few MiB each."""
-    step = max(1, BLOCK_ENTRIES // max(1, shape[1]))
+    step = max(1, FEW_ENTRIES // max(1, shape[1]))
     return [slice(at, min(at + step, shape[0])) for at in range(0, shape[0], step)]
 
 

@@ -49,7 +49,7 @@ class SearchSettings(RowSettings):
         """
         details: dict[str, float] = {}
         if self.neighbors == "approx":
-            graph = graph_of(self.needs()[0])  # type: ignore[attr-defined]
+            graph = graph_of(self.needs()[0])
             sides = ((a, ""),) if b is None else ((a, "_a"), (b, "_b"))
             recalls = [(side, terms.graph(model, graph).recall) for model, side in sides]
             if any(recall is not None for _, recall in recalls):

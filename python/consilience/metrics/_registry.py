@@ -99,6 +99,15 @@ class MetricSettings:
     splits_at_once: ClassVar[bool] = False
     dependence: ClassVar[Dependence] = "none"
 
+    @property
+    def need(self) -> Need:
+        """Return the term the formula reads, of a metric that reads one."""
+        raise NotImplementedError
+
+    def needs(self) -> tuple[Need, ...]:
+        """Return the terms the formula reads."""
+        return (self.need,)
+
     def ahead(self, terms: Any, cells: Sequence[tuple[int, ...]], *, law: bool) -> Iterator[Ahead]:
         """Yield what the scores of these cells, and their laws if wanted, take long to make."""
         yield from ()
@@ -145,7 +154,7 @@ class MetricSettings:
                 f"{type(self).__name__} needs at least {self.least_samples} samples, "
                 f"got n_samples={n}"
             )
-        for need in self.needs():  # type: ignore[attr-defined]
+        for need in self.needs():
             graph = need.graph if isinstance(need, (EdgeNeed, RankNeed)) else need
             check_view(graph.view)
             if isinstance(graph, GraphNeed):

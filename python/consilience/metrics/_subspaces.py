@@ -120,10 +120,6 @@ class SubspaceSettings(MetricSettings):
         """Return the moments asked for."""
         return MomentNeed(View(self.normalize))
 
-    def needs(self) -> tuple[MomentNeed, ...]:
-        """Return the terms the formula reads."""
-        return (self.need,)
-
     def axes(self, terms: Any, m: int) -> Subspace:
         """Return the principal axes of model m."""
         return terms.derived(  # type: ignore[no-any-return]

@@ -44,10 +44,6 @@ class DimensionMle(SearchSettings):
         """Return what the formula reads."""
         return self.search(View(self.normalize), "l2", self.k)
 
-    def needs(self) -> tuple[GraphNeed, ...]:
-        """Return the terms the formula reads."""
-        return (self.need,)
-
     def score(self, terms: Any, a: int, b: int | None = None) -> Score:
         """Return the dimension of model a."""
         inverse, usable = inverse_dimensions(*self._distances(terms, a), self.k, terms.name(a))

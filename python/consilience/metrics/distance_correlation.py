@@ -50,10 +50,6 @@ class DistanceCorrelation(RowSettings):
         """Return what the formula reads."""
         return PairNeed(View(self.normalize), rows=self.rows, seed=self.seed)
 
-    def needs(self) -> tuple[PairNeed, ...]:
-        """Return the terms the formula reads."""
-        return (self.need,)
-
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
         products = self._products(terms, a, b)

@@ -47,10 +47,6 @@ class Gride(SearchSettings):
         """Return what the formula reads."""
         return self.search(View(self.normalize), "l2", self.n2)
 
-    def needs(self) -> tuple[GraphNeed, ...]:
-        """Return the terms the formula reads."""
-        return (self.need,)
-
     def score(self, terms: Any, a: int, b: int | None = None) -> Score:
         """Return the dimension of model a."""
         ratios, usable = ratios_of_two(*self._nearest(terms, a), terms.name(a))

@@ -49,10 +49,6 @@ class InformationImbalance(SearchSettings):
         view = View(self.normalize, unit_rows=self.distance == "cosine")
         return RankNeed(self.search(view, "l2", self.k))
 
-    def needs(self) -> tuple[RankNeed, ...]:
-        """Return the terms the formula reads."""
-        return (self.need,)
-
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the imbalance from model a to model b."""
         null = self._null(terms, a, b) if terms.nulls else None

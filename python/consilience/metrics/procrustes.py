@@ -27,10 +27,6 @@ class Procrustes(MetricSettings):
         """Return what the formula reads."""
         return MomentNeed(View(self.normalize))
 
-    def needs(self) -> tuple[MomentNeed, ...]:
-        """Return the terms the formula reads."""
-        return (self.need,)
-
     def score(self, terms: Any, a: int, b: int) -> Score:
         """Return the score of models a and b."""
         need = self.need

@@ -45,10 +45,6 @@ class Twonn(SearchSettings):
         """Return what the formula reads."""
         return self.search(View(self.normalize), "l2", 2)
 
-    def needs(self) -> tuple[GraphNeed, ...]:
-        """Return the terms the formula reads."""
-        return (self.need,)
-
     def score(self, terms: Any, a: int, b: int | None = None) -> Score:
         """Return the dimension of model a."""
         ratios, usable = ratios_of_two(*self._nearest(terms, a), terms.name(a))
