@@ -82,7 +82,7 @@ def main(targets: Mapping[str, Callable[[], tuple[Target, list[bytes]]]]) -> Non
     names = asked.names or list(targets)
     for name in names:
         target, seeds = targets[name]()
-        seeds = seeds + [path.read_bytes() for path in REGRESSIONS.glob(f"{name}-*")]
+        seeds = seeds + [path.read_bytes() for path in sorted(REGRESSIONS.glob(f"{name}-*"))]
         if asked.atheris:
             run_atheris(name, target, seeds, asked.seconds)
         try:
