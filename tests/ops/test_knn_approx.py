@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from consilience import _core
-from consilience.backends import native as native_backend
+from consilience.backends import _bytes
 from consilience.backends._coarse import coarse_step
 from consilience.backends._recall import hit_counts
 from consilience.backends.array import ArrayBackend
@@ -68,8 +68,8 @@ KINDS = sorted(kinds(np.random.default_rng(0)))
 @pytest.fixture
 def small(monkeypatch):
     """The approximate search at sizes that would be searched exactly."""
-    monkeypatch.setattr(native_backend, "FEWEST_APPROXIMATED", 0)
-    monkeypatch.setattr(native_backend, "CELL_ROWS", 96)
+    monkeypatch.setattr(_bytes, "FEWEST_APPROXIMATED", 0)
+    monkeypatch.setattr(_bytes, "CELL_ROWS", 96)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -273,7 +273,7 @@ def test_the_reference_approximates_nothing(small, sets):
 
 
 def test_many_rows_as_a_user_gets_them(rng):
-    n = native_backend.FEWEST_APPROXIMATED
+    n = _bytes.FEWEST_APPROXIMATED
     X = (rng.standard_normal((n, 16)) * np.arange(1, 17) ** -0.5).astype(np.float32)
     graph = native().knn_approx(X, k=15, distance="l2")
     exact = native().knn_exact(X, k=15, distance="l2")
@@ -284,7 +284,7 @@ def test_many_rows_as_a_user_gets_them(rng):
 
 
 def test_what_few_axes_tell_apart_is_searched_exactly(rng):
-    n = native_backend.FEWEST_APPROXIMATED
+    n = _bytes.FEWEST_APPROXIMATED
     X = (rng.standard_normal((n, 128)) * np.arange(1, 129) ** -2.0).astype(np.float32)
     assert native().knn_approx(X, k=5, distance="l2").recall is None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -16,11 +15,18 @@ from consilience import _core
 from consilience._mapped import is_mapped, read_ahead, taken
 from consilience._memory import DEFAULT_MEMORY, op_takes, passed
 from consilience.backends._blas import one_blas_thread
+from consilience.backends._bytes import (
+    FLOAT64_SAMPLES,
+    Bytes,
+    fewest_approximated,
+    least_joint_part,
+    least_part,
+    moments_bytes,
+)
 from consilience.backends._coarse import FEWEST_JUDGED, coarse_step
 from consilience.backends._columns import (
     BLOCK_ENTRIES,
     LEAST_SAMPLES,
-    LISTED_BYTES,
     joint_in_parts,
     knn_in_parts,
     most_fitting,
@@ -28,10 +34,9 @@ from consilience.backends._columns import (
     ranks_in_parts,
 )
 from consilience.backends._placement import UnsupportedArraysError
-from consilience.backends._recall import SAMPLED_ROWS, certified, sampled_rows
-from consilience.backends._screening import most_axes, pruning_axes, rest_axes, words_tell
+from consilience.backends._recall import certified, sampled_rows
+from consilience.backends._screening import pruning_axes, rest_axes, words_tell
 from consilience.backends.base import (
-    REFERENCES,
     Channel,
     PairTable,
     RowTable,
@@ -53,17 +58,12 @@ from consilience.terms import (
     require_whole,
 )
 
-# Float64 pair tiles below this many samples: they cost little there and leave tests no excuse.
-# Above, float32 tiles keep sums within 1e-7 (bench/precision.py) at half the time.
-FLOAT64_SAMPLES = 2048
 # A float32 exponent is off by about 1e-6 |x|² / (2 sigma²); beyond this, float64 tiles.
 LARGEST_FLOAT32_EXPONENT = 100.0
 # Bytes of mapped rows that are read while as many are worked on.
 READ_AHEAD = 32 << 20
 # Axes cost about as much as the products of this many rows.
 PRUNED_ROWS = 1024
-# Below, exact search is as fast as an approximate one of useful recall (bench_knn_approx.py).
-FEWEST_APPROXIMATED = 16_384
 # Nor is it faster up to here where a 12th of the axes is enough to prune by.
 FEWEST_PRUNED_APPROXIMATED = 65_536
 FEW_AXES = 1 / 12
@@ -76,8 +76,6 @@ WHOLE_SQUARES = 1 << 20
 # differences are taken while both rows are in a cache (bench/ladder/rank_counts.md).
 FEWEST_STREAMED = 65_536
 FEWEST_FEATURES = 64
-# Larger cells cost more than a row in more of them (bench/ladder/knn_approx.md).
-CELL_ROWS = 640
 
 
 @dataclass(frozen=True)
@@ -126,14 +124,14 @@ class NativeBackend:
             n_rows = None if rows is None else len(rows)
 
             def needed(n_samples: int) -> int:
-                return self._part_of_knn(n_samples, X.shape[1], X.itemsize, k, n_rows)
+                return self._bytes.part_of_knn(n_samples, X.shape[1], X.itemsize, k, n_rows)
 
-            most = most_fitting(len(X), needed, self.max_memory, _least_part(k))
+            most = most_fitting(len(X), needed, self.max_memory, least_part(k))
             if most == len(X):  # and yet there was no memory
                 raise
             if most == 0:  # pages of files may be read again, then
                 sizes = {"itemsize": X.itemsize, "n_rows": n_rows, "k": k}
-                least = self.least_memory("knn_exact", len(X), [X.shape[1]], **sizes)
+                least = self._bytes.least("knn_exact", len(X), [X.shape[1]], **sizes)
                 self._check_memory("knn_exact", least)
                 return self._knn_exact(X, k=k, distance=distance, rows=rows, read=0)
         op_takes(self.beside + needed(most))  # from the first copy on
@@ -145,15 +143,6 @@ class NativeBackend:
             rows=rows,
             most=most,
         )
-
-    def _part_of_knn(
-        self, n_samples: int, n_features: int, itemsize: int, k: int, n_rows: int | None
-    ) -> int:
-        """Return the bytes of a search among so many samples, and of a copy of them."""
-        axes = most_axes(n_samples, n_features)
-        asking = n_samples if n_rows is None else min(n_rows, n_samples // 2)
-        searched = _core.knn_exact_bytes(n_samples, n_features, axes, asking, k)
-        return int(searched + itemsize * n_features * n_samples)
 
     def _knn_exact(
         self, X: Any, *, k: int, distance: str, rows: Indices | None, read: int
@@ -220,7 +209,7 @@ class NativeBackend:
     def knn_approx(self, X: Any, *, k: int, distance: str, seed: int = 0, effort: int = 8) -> Graph:
         if effort < 1:
             raise ValueError(f"`effort` must be at least 1, got {effort}")
-        if len(X) < _fewest_approximated(k, effort):
+        if len(X) < fewest_approximated(k, effort):
             return self.knn_exact(X, k=k, distance=distance)
         if len(X) < FEWEST_PRUNED_APPROXIMATED:
             words = _use_words(X, k=k, distance=distance)
@@ -229,26 +218,14 @@ class NativeBackend:
                 return self._screened(axes, X, words=words, k=k, distance=distance)
         rows = sampled_rows(len(X), seed)
         judged = max(k, FEWEST_JUDGED)
-        options = self._approximation(k, effort)
-        needed = self._approx_bytes(len(X), X.shape[1], len(rows), k, effort)
+        options = self._bytes.approximation(k, effort)
+        needed = self._bytes.knn_approx(len(X), X.shape[1], len(rows), k, effort)
         self._check_memory("knn_approx", needed)
         true = self.knn_exact(X, k=judged, distance=distance, rows=rows).distances
         step = coarse_step(taken(X, rows), true, k, distance) if _core.fast_bytes() else 0.0
         with one_blas_thread:
             found = _core.knn_approx(X, distance=distance, seed=seed, step=step, **options)
         return certified(Graph(*found), rows, true[:, :k])
-
-    def _approximation(self, k: int, effort: int) -> dict[str, int]:
-        cell = max(CELL_ROWS, 4 * k, effort)
-        return {"k": k, "cell": cell, "fanout": effort, "n_threads": self.n_threads}
-
-    def _approx_bytes(
-        self, n_samples: int, n_features: int, n_rows: int, k: int, effort: int
-    ) -> int:
-        """Return the bytes of the search, or of the certificate from so many rows."""
-        search = _core.knn_approx_bytes(n_samples, n_features, **self._approximation(k, effort))
-        judged = max(k, FEWEST_JUDGED)
-        return max(search, _core.knn_exact_bytes(n_samples, n_features, 0, n_rows, judged))
 
     def moments(
         self,
@@ -258,7 +235,7 @@ class NativeBackend:
     ) -> Iterator[Moments]:
         widths = [X.shape[1] for X in sets]
         size = self._fitting(
-            "moments", len(pairs), lambda count: _moments_bytes(len(sets[0]), widths, pairs, count)
+            "moments", len(pairs), lambda count: moments_bytes(len(sets[0]), widths, pairs, count)
         )
         shifts = [self._column_means(shift_rows(X)) for X in sets] if shifts is None else shifts
         if size == len(pairs):
@@ -306,9 +283,9 @@ class NativeBackend:
         sets = [channel.X for channel in channels]
         n_samples, n_channels = len(sets[0]), len(sets)
         double_tiles = n_samples <= FLOAT64_SAMPLES or any(map(_strains_float32, channels))
-        tile = self._pair_tile(n_channels, double_tiles=double_tiles)
+        tile = self._bytes.pair_tile(n_channels, double_tiles=double_tiles)
         widths = list({id(X): X.shape[1] for X in sets}.values())
-        needed = self._pair_terms_bytes(n_samples, widths, n_channels, double_tiles=double_tiles)
+        needed = self._bytes.pair_terms(n_samples, widths, n_channels, double_tiles=double_tiles)
         self._check_memory("pair_terms", needed)
         with one_blas_thread if double_tiles else nullcontext():
             sums, products, offsets = _core.pair_terms(
@@ -323,20 +300,6 @@ class NativeBackend:
         at_zero = np.array([channel.at_zero for channel in channels])
         return PairTable(sums, products, offsets, at_zero)
 
-    def _pair_tile(self, n_channels: int, *, double_tiles: bool) -> int:
-        # Float64 tiles of all channels should stay in a worker's cache, or close to it; float32
-        # ones are made in smaller blocks.
-        tile = min(max(64, 2 ** round(9 - math.log2(n_channels + 1) / 2)), 256)
-        return self.tile or (tile if double_tiles else 480)
-
-    def _pair_terms_bytes(
-        self, n_samples: int, widths: Sequence[int], n_channels: int, *, double_tiles: bool
-    ) -> int:
-        tile = self._pair_tile(n_channels, double_tiles=double_tiles)
-        return _core.pair_terms_bytes(
-            n_samples, sum(widths), max(widths), n_channels, tile, double_tiles, self.n_threads
-        )
-
     def pair_rows(
         self, channels: Sequence[Channel], pairs: Sequence[tuple[int, int]], rows: Indices
     ) -> RowTable:
@@ -348,7 +311,7 @@ class NativeBackend:
             stripe = self._fitting(
                 "pair_rows",
                 len(rows),
-                lambda count: self._pair_rows_bytes(
+                lambda count: self._bytes.pair_rows(
                     count, widths, len(channels), len(pairs), double_tiles=double_tiles
                 ),
             )
@@ -379,18 +342,6 @@ class NativeBackend:
         with one_blas_thread:
             return swept(double_tiles=True)
 
-    def _pair_rows_bytes(
-        self,
-        n_rows: int,
-        widths: Sequence[int],
-        n_channels: int,
-        n_pairs: int,
-        *,
-        double_tiles: bool,
-    ) -> int:
-        sizes = (sum(widths), len(widths), n_channels, n_pairs)
-        return _core.pair_rows_bytes(n_rows, REFERENCES, *sizes, double_tiles, self.n_threads)
-
     def joint_nearest(
         self,
         sets: Sequence[Any],
@@ -401,14 +352,14 @@ class NativeBackend:
         try:
             return self._joint_nearest(sets, pairs, rows, read=pages(*sets))
         except MemoryError:
-            least = _least_joint_part(len(sets))
+            least = least_joint_part(len(sets))
             n_rows = None if rows is None else len(rows)
             widths = [X.shape[1] for X in sets]
             copied = sum(X.itemsize * X.shape[1] for X in sets)
             for count in _halves(len(pairs)):  # of pairs at a time: each packs all sets anew
 
                 def needed(n_samples: int, count: int = count) -> int:
-                    return self._part_of_joint(n_samples, widths, copied, count, n_rows)
+                    return self._bytes.part_of_joint(n_samples, widths, copied, count, n_rows)
 
                 most = most_fitting(len(sets[0]), needed, self.max_memory, least)
                 if most >= len(sets[0]) // 4:
@@ -416,7 +367,7 @@ class NativeBackend:
             if most == len(sets[0]):
                 raise
             if most == 0:
-                enough = self._least_joint(len(sets[0]), widths, copied, n_rows)
+                enough = self._bytes.least_joint(len(sets[0]), widths, copied, n_rows)
                 self._check_memory("joint_nearest", enough)
                 return self._joint_nearest(sets, pairs, rows, read=0)
         op_takes(self.beside + needed(most))
@@ -428,25 +379,6 @@ class NativeBackend:
             rows=rows,
             most=most,
         )
-
-    def _part_of_joint(
-        self, n_samples: int, widths: Sequence[int], copied: int, n_pairs: int, n_rows: int | None
-    ) -> int:
-        """Return the bytes of so many samples and pairs, and of a copy of the samples."""
-        asking = n_samples if n_rows is None else min(n_rows, n_samples // 2)
-        return self._joint_bytes(n_samples, asking, widths, n_pairs) + n_samples * copied
-
-    def _least_joint(
-        self, n_samples: int, widths: Sequence[int], copied: int, n_rows: int | None
-    ) -> int:
-        """Return the bytes that one pair takes, in the smallest parts or in one piece."""
-        least = min(n_samples, _least_joint_part(len(widths)))
-        part = self._part_of_joint(least, widths, copied, 1, n_rows)
-        return min(part, self._joint_bytes(n_samples, n_rows or n_samples, widths, 1))
-
-    def _joint_bytes(self, n_samples: int, n_rows: int, widths: Sequence[int], n_pairs: int) -> int:
-        sizes = (sum(widths), max(widths), len(widths), n_pairs)
-        return _core.joint_nearest_bytes(n_samples, n_rows, *sizes, self.n_threads)
 
     def _joint_nearest(
         self,
@@ -462,7 +394,7 @@ class NativeBackend:
         batch = self._fitting(
             "joint_nearest",
             len(pairs),
-            lambda count: self._joint_bytes(len(sets[0]), n_rows, widths, count),
+            lambda count: self._bytes.joint_nearest(len(sets[0]), n_rows, widths, count),
             read=read,
         )
         # Rows of two sets are further apart than those of one.
@@ -519,13 +451,13 @@ class NativeBackend:
         block = min(block, len(X))
         while (
             block > LEAST_SAMPLES
-            and self._part_of_ranks(block, *width, listed, 0) > self.max_memory // 2
+            and self._bytes.part_of_ranks(block, *width, listed, 0) > self.max_memory // 2
         ):
             block = max(LEAST_SAMPLES, -(-block // 2))
         stripe = self._fitting(
             "rank_counts",
             n_rows,
-            lambda count: self._part_of_ranks(block, *width, listed, count),
+            lambda count: self._bytes.part_of_ranks(block, *width, listed, count),
         )
         origin = self._column_means(shift_rows(X))
         return ranks_in_parts(
@@ -542,13 +474,6 @@ class NativeBackend:
             stripe=stripe,
             block=block,
         )
-
-    def _part_of_ranks(
-        self, n_samples: int, n_features: int, itemsize: int, listed: int, n_rows: int
-    ) -> int:
-        """Return the bytes of so many samples and rows, each of which lists so many."""
-        counted = _core.count_nearer_bytes(n_samples, n_features, listed, self.n_threads)
-        return counted + n_rows * (LISTED_BYTES * listed + itemsize * n_features)
 
     def edge_values(
         self, X: Any, graph: Graph, *, centered: bool, products: Floats | None = None
@@ -673,58 +598,13 @@ class NativeBackend:
     def _column_means(self, X: Any) -> Floats:
         return _core.column_means(X, n_threads=self.n_threads)
 
-    def least_memory(
-        self,
-        op: str,
-        n_samples: int,
-        widths: Sequence[int],
-        *,
-        itemsize: int = 4,
-        n_rows: int | None = None,
-        k: int = 1,
-        n_lists: int = 1,
-        n_channels: int = 1,
-        n_pairs: int = 1,
-    ) -> int:
-        """Return the bytes that an op takes at least: what it would be refused without.
+    @property
+    def _bytes(self) -> Bytes:
+        return Bytes(self.n_threads, self.tile)
 
-        It then works in parts, if it can, and the slower.
-
-        Parameters
-        ----------
-        op : str
-            Its name; "rank_matrix" for `rank_counts` with a sample.
-        widths : sequence of int
-            n_features of each set.
-        itemsize : int
-            Bytes of an entry of the widest set.
-        n_rows : int, optional
-            Of the rows asked for; all if None.
-        n_lists : int
-            Lists that ranks are counted for.
-        """
-        n, d = n_samples, max(widths)
-        if op == "knn_approx":
-            if n >= _fewest_approximated(k, 8):
-                return self._approx_bytes(n, d, min(SAMPLED_ROWS, n), k, 8)
-            op = "knn_exact"
-        if op == "knn_exact":
-            part = self._part_of_knn(min(n, _least_part(k)), d, itemsize, k, n_rows)
-            return min(part, _core.knn_exact_bytes(n, d, 0, 1, k))
-        if op == "joint_nearest":
-            return self._least_joint(n, widths, itemsize * sum(widths), n_rows)
-        if op == "rank_counts":
-            return self._part_of_ranks(min(n, LEAST_SAMPLES), d, itemsize, n_lists * k, 1)
-        if op == "rank_matrix":
-            return _core.rank_counts_bytes(n, d, self.n_threads)
-        if op == "moments":
-            return _moments_bytes(n, widths, [(0, len(widths) - 1)], 1)
-        double = {"double_tiles": n <= FLOAT64_SAMPLES}
-        if op == "pair_terms":
-            return self._pair_terms_bytes(n, widths, n_channels, **double)
-        if op == "pair_rows":
-            return self._pair_rows_bytes(1, widths, n_channels, n_pairs, **double)
-        raise ValueError(f"no op is named {op!r}")
+    def least_memory(self, op: str, n_samples: int, widths: Sequence[int], **sizes: Any) -> int:
+        """Return the bytes that an op takes at least; arguments as of `Bytes.least`."""
+        return self._bytes.least(op, n_samples, widths, **sizes)
 
     def _fitting(self, op: str, count: int, needed: Callable[[int], int], *, read: int = 0) -> int:
         """Return how many of `count` fit into the memory at a time, by halving.
@@ -750,34 +630,6 @@ class NativeBackend:
                 f"raise `max_memory` to {enough << 20} bytes, or {others}"
             )
         op_takes(self.beside + needed)
-
-
-def _moments_bytes(
-    n_samples: int, widths: Sequence[int], pairs: Sequence[tuple[int, int]], count: int
-) -> int:
-    """Return the bytes of the hungriest batch of so many pairs, and of its result."""
-
-    def of_batch(batch: Sequence[tuple[int, int]]) -> int:
-        used = {m for pair in batch for m in pair}
-        width = sum(widths[m] for m in used)
-        result = sum(8 * (widths[a] + 2) * (widths[b] + 2) for a, b in batch)
-        return int(_core.moments_bytes(n_samples, width, len(used)) + result)
-
-    return max(of_batch(pairs[first : first + count]) for first in range(0, len(pairs), count))
-
-
-def _fewest_approximated(k: int, effort: int) -> int:
-    return max(FEWEST_APPROXIMATED, 4 * max(CELL_ROWS, 4 * k, effort))
-
-
-def _least_part(k: int) -> int:
-    """Return how many samples a part has at least in which k neighbours are searched."""
-    return 4 * k + LEAST_SAMPLES
-
-
-def _least_joint_part(n_sets: int) -> int:
-    """Return the same of joint neighbours: a part holds rows of each set that differ."""
-    return _least_part(2) + 2 * n_sets
 
 
 def _halves(count: int) -> Iterator[int]:
