@@ -125,8 +125,9 @@ def steps(benches: list[Bench]) -> str:
         one = named(benches, "a comparison of", name)
         at_work = one["tasks_s"] / one["median_s"]
         idle = f"{1.0 - at_work / one['workers']:.0%}"
-        rows.append((name.removeprefix("steps "), str(one["n_tasks"]), f"{at_work:.2f}", idle))
-    return table(("steps", "tasks", "workers at work, mean", "time without a task"), rows)
+        took, tasks = f"{one['median_s']:.1f}", str(one["n_tasks"])
+        rows.append((name.removeprefix("steps "), tasks, took, f"{at_work:.2f}", idle))
+    return table(("steps", "tasks", "s", "workers at work, mean", "time without a task"), rows)
 
 
 def overheads(benches: list[Bench]) -> str:

@@ -100,8 +100,8 @@ def test_the_page_is_made_of_the_results(script, benches, tmp_path, capsys):
     text = (tmp_path / script.PAGE).read_text()
     assert "| knn_exact | 1,000 | 5 | 2.40 | 2.0 | 7.00 | 14.00 | 16.00 | 8.00 | 2.00 |" in text
     assert "| 1 worker | 10 | 150 |" in text
-    assert "| after each other | 9 | 1.00 | 50% |" in text
-    assert "| overlapping | 9 | 1.60 | 20% |" in text
+    assert "| after each other | 9 | 20.0 | 1.00 | 50% |" in text
+    assert "| overlapping | 9 | 12.5 | 1.60 | 20% |" in text
     assert "| 64 |" in text
     assert script.NOT_YET not in text
 
