@@ -1,8 +1,8 @@
 """A study of four models of a million samples, d = 256, from files: time and peak memory.
 
-Two threads. `test_study` is the command that the README names, in a process of its own; the
-floor of `test_moments` are the float64 products that the moments of all pairs take, rows being in
-memory already. Stores are made once, under bench/data (4 GB).
+Two threads. `test_study` is the commands that the README names, each in a process of its own, of
+which the peak is; the floor of `test_moments` are the float64 products that the moments of all
+pairs take, rows being in memory already. Stores are made once, under bench/data (4 GB).
 """
 
 from __future__ import annotations
@@ -110,7 +110,14 @@ def expected_cka(X, Y):
     return np.linalg.norm(centred_product(X, Y)) ** 2 / (own[0] * own[1])
 
 
-def test_study(folder, arrays, timed, sized, quick, tmp_path):
+@pytest.mark.parametrize(
+    ("who", "how"),
+    [
+        pytest.param("", ["--max-memory", MEMORY], id="study"),
+        pytest.param("Dask, 2 workers: ", ["--local-cluster", "2"], id="workers"),
+    ],
+)
+def test_study(who, how, folder, arrays, timed, sized, quick, tmp_path):
     plan = (EXAMPLES / "million.yaml").read_text().replace("stores/million", str(folder))
     if quick:  # the scores alone
         plan = plan.replace("    rows:", "    analyses: [tree]\n    rows:")
@@ -120,14 +127,14 @@ def test_study(folder, arrays, timed, sized, quick, tmp_path):
 
     def run():
         out = tmp_path / "out"
-        process = subprocess.Popen([*command, "-o", str(out), "--max-memory", MEMORY])
+        process = subprocess.Popen([*command, "-o", str(out), *how])
         _, status, usage = os.wait4(process.pid, 0)
         assert status == 0
         facts["peak_mib"] = usage.ru_maxrss >> 10
         facts["cpu_s"] = round(usage.ru_utime + usage.ru_stime, 1)
         return cs.Study(out)
 
-    group = f"study of 4 models n={sized(N)} d={WIDTH}, from files"
+    group = f"{who}study of 4 models n={sized(N)} d={WIDTH}, from files"
     study = timed(
         "ours",
         group,
@@ -136,7 +143,7 @@ def test_study(folder, arrays, timed, sized, quick, tmp_path):
         rounds=1,
         warmup=False,
         n=sized(N),
-        max_memory=MEMORY,
+        how=" ".join(how),
         aims={"median_s": 1800, "peak_mib": 6144},
         later=facts,
     )
