@@ -14,7 +14,6 @@ from typing import IO, Any, BinaryIO
 
 CHUNK = 1 << 20
 LONGEST_NAME = 200  # bytes, with room for what is written after it
-LONGEST_SHOWN = 500  # characters
 PATIENCE = 2.0
 REMEDIES = {
     errno.ENOSPC: "make room there and run it again",
@@ -28,13 +27,14 @@ def check_file_name(name: str, what: str) -> None:
     """Raise unless `name` can be that of a file in any folder, on any system."""
     inside = name and not name.startswith(".") and not set(name) & set('/\\:*?"<>|')
     if not inside or not name.isprintable() or len(name.encode()) > LONGEST_NAME:
-        raise ValueError(f"{what} must do as a file name, got {shown(repr(name))}")
+        raise ValueError(f"{what} must do as a file name, got {one_line(repr(name))}")
 
 
-def shown(what: object) -> str:
-    """Return a text for a sentence, without its end if that is far."""
-    text = str(what)
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+def one_line(text: object, most: int = 200) -> str:
+    """Return text fit for a message: one short printable line."""
+    line = " ".join(str(text)[: 4 * most].split())
+    line = "".join(c if c.isprintable() else "?" for c in line)
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def write_durably(path: Path, *parts: bytes | memoryview) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience._files import shown
+from consilience._files import one_line
 from consilience.store._safetensors import ALIGNMENT, DTYPES
 
 LONGEST_OUTPUT = 100  # bytes of an output's name, which is in the names of its files
@@ -73,7 +73,7 @@ def _column(name: str, values: Any, n_rows: int) -> NDArray[np.float64]:
     plain = name.isidentifier() and len(name.encode()) <= LONGEST_OUTPUT
     if column.shape != (n_rows,) or not plain:
         raise ValueError(
-            f"output {shown(repr(name))} must be a plain name of at most {LONGEST_OUTPUT} bytes "
+            f"output {one_line(repr(name))} must be a plain name of at most {LONGEST_OUTPUT} bytes "
             f"with one number for each of {n_rows} rows, got shape {column.shape}"
         )
     return column

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from consilience._files import check_file_name, parse_json, shown, write_durably
+from consilience._files import check_file_name, one_line, parse_json, write_durably
 from consilience.store._safetensors import DTYPES
 
 FORMAT = "consilience-embeddings"
@@ -127,7 +127,7 @@ def parse_manifest(content: bytes, path: Path | str) -> Manifest:
         _check_types(manifest)
         _check_consistent(manifest)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged ({shown(error)}); embed again") from error
+        raise ValueError(f"{path} is damaged ({one_line(error, 500)}); embed again") from error
     return manifest
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience._files import one_line
 from consilience.store.readers.rows import (
     ID_NAMES,
     FormatError,
@@ -20,7 +21,6 @@ from consilience.store.readers.rows import (
     float_type,
     map_rows,
     need,
-    one_line,
     plain_parts,
 )
 

@@ -8,13 +8,13 @@ from typing import IO, Any
 
 import numpy as np
 
+from consilience._files import one_line
 from consilience.store.readers.rows import (
     FormatError,
     Rows,
     check_matrix,
     from_map,
     map_rows,
-    one_line,
 )
 
 MAGIC = b"\x93NUMPY"

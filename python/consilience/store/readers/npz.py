@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience._files import one_line
 from consilience.store.readers.npy import NpyHeader, read_npy_header
 from consilience.store.readers.rows import (
     FormatError,
@@ -18,7 +19,6 @@ from consilience.store.readers.rows import (
     choose,
     from_map,
     map_rows,
-    one_line,
 )
 from consilience.store.readers.zipped import data_offset, open_zip
 

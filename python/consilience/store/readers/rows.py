@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience._files import one_line
+
 BLOCK_BYTES = 16 << 20
 # No float embedding packs tighter; a bomb of zeros does (deflate reaches 1032).
 MOST_PACKED = 250
@@ -139,13 +141,6 @@ def reading(file: Path) -> Iterator[None]:
         raise FormatError(
             f"{file} is truncated, damaged or unreadable ({said}); write it again"
         ) from error
-
-
-def one_line(text: object, most: int = 200) -> str:
-    """Return text fit for a message: one short printable line."""
-    line = " ".join(str(text)[: 4 * most].split())
-    line = "".join(c if c.isprintable() else "?" for c in line)
-    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def some(names: Sequence[object], most: int = 8) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from consilience._files import read_json
+from consilience._files import one_line, read_json
 from consilience.store.readers.arrow_file import open_streams
-from consilience.store.readers.rows import FormatError, Rows, choose, one_line, plain_parts
+from consilience.store.readers.rows import FormatError, Rows, choose, plain_parts
 
 STATE, SPLITS = "state.json", "dataset_dict.json"
 MOST_STATE = 4 << 20

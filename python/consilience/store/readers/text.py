@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from consilience._files import one_line
 from consilience.store.readers.columns import LEAST, Table, open_table
 from consilience.store.readers.rows import (
     ID_NAMES,
@@ -14,7 +15,6 @@ from consilience.store.readers.rows import (
     FormatError,
     Rows,
     need,
-    one_line,
 )
 
 # A line must fit into a block: about 400,000 numbers.

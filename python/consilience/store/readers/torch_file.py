@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience._files import one_line
 from consilience.store.readers.rows import (
     FormatError,
     Rows,
@@ -18,7 +19,6 @@ from consilience.store.readers.rows import (
     choose,
     map_rows,
     need,
-    one_line,
 )
 from consilience.store.readers.zipped import data_offset, open_zip
 

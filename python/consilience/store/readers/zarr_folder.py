@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience._files import read_json
+from consilience._files import one_line, read_json
 from consilience.store.readers.rows import (
     FormatError,
     Rows,
@@ -20,7 +20,6 @@ from consilience.store.readers.rows import (
     check_piece,
     choose,
     need,
-    one_line,
     plain_parts,
 )
 
