@@ -101,6 +101,7 @@ gpu-rehearsal: .venv/rehearsed
 SANITIZED = $(TEST_BIN)/pip install --quiet --no-build-isolation --no-deps --upgrade \
   --target build/$* -C build-dir=build/cmake-$* -C cmake.build-type=Release \
   -C cmake.define.CONSILIENCE_CUDA=OFF -C cmake.define.CONSILIENCE_SANITIZE=$*
+SUITE = -m pytest -p no:cacheprovider
 # Python is never told to give back all it holds: leaks are looked for by `make leaks`.
 ADDRESS = LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
   ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
@@ -108,7 +109,7 @@ ADDRESS = LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-nam
 # Without randomised addresses, which ThreadSanitizer's map of memory has no room for everywhere.
 THREAD = LD_PRELOAD="$$(g++ -print-file-name=libtsan.so)" \
   TSAN_OPTIONS="suppressions=tests/tsan.supp ignore_noninstrumented_modules=1 exitcode=66 log_path=build/races" \
-  PYTHONPATH=build/thread setarch -R $(TEST_BIN)/python -m pytest -p no:cacheprovider
+  PYTHONPATH=build/thread setarch -R $(TEST_BIN)/python $(SUITE)
 
 build/%/sanitized: .venv/installed
 	$(TEST_BIN)/pip install --quiet scikit-build-core pybind11
@@ -118,13 +119,13 @@ build/%/sanitized: .venv/installed
 # AddressSanitizer and UBSan over all that runs C++, GPU kernels on the CPU included; and over
 # calls of the core with mutated arguments, for S seconds.
 sanitize: build/address/sanitized
-	$(ADDRESS) tests/fuzz/fuzz_bindings.py --seconds $(S)
-	$(ADDRESS) -m pytest -p no:cacheprovider -x tests/ops tests/metrics/test_golden.py tests/metrics/test_neighbors.py \
+	$(ADDRESS) tests/fuzz/fuzz_bindings.py --countable --seconds $(S)
+	$(ADDRESS) $(SUITE) -x tests/ops tests/metrics/test_golden.py tests/metrics/test_neighbors.py \
 	  tests/metrics/test_sampled_rows.py tests/test_bad_input.py tests/test_threads.py tests/test_kernels.py
 
 # Over the whole suite: an hour or more.
 sanitize-all: build/address/sanitized
-	$(ADDRESS) -m pytest -p no:cacheprovider
+	$(ADDRESS) $(SUITE)
 
 # ThreadSanitizer over everything from many threads, and over the kernels on threads of their own.
 # What it finds is in build/races.*, and fails the target.

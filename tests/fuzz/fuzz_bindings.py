@@ -164,16 +164,19 @@ def _wild(rng: np.random.Generator) -> Any:
     return pool[int(rng.integers(len(pool)))]
 
 
-def call(name: str, parameters: dict[str, str], seed: int) -> bool:
-    """Call a function once; return whether it returned."""
+def call(name: str, parameters: dict[str, str], seed: int, *, countable: bool = False) -> bool:
+    """Call a function once; return whether it returned.
+
+    countable : whether bytes are counted of what memory can hold: other counts pass 64 bits
+    """
     given = arguments(parameters, np.random.default_rng(seed))
-    # what is honest and only large: so many threads, or room for so many samples; bytes are
-    # counted of what memory can hold
-    bytes_of = name.endswith("_bytes")
-    for what, value in given.items():
-        most = 2**16 if bytes_of else {"n_threads": 64, "n_samples": 2**20}.get(what)
-        if isinstance(value, int) and most is not None:
-            given[what] = max(min(value, most), -most)
+    if name.endswith("_bytes"):
+        limits = dict.fromkeys(given, 2**16) if countable else {}
+    else:  # what is honest and only large: so many threads, or room for so many samples
+        limits = {"n_threads": 64, "n_samples": 2**20}
+    for what, most in limits.items():
+        if isinstance(given.get(what), int):
+            given[what] = max(min(given[what], most), -most)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -189,6 +192,7 @@ def main() -> None:
     words.add_argument("names", nargs="*", help="functions of the core; all by default")
     words.add_argument("--seconds", type=float, default=60.0, help="for all together")
     words.add_argument("--seed", type=int, default=0)
+    words.add_argument("--countable", action="store_true", help="no sizes beyond all memory")
     asked = words.parse_args()
     names = asked.names or list(known)
     FOUND.mkdir(exist_ok=True)
@@ -199,7 +203,7 @@ def main() -> None:
         start, seed, returned = time.monotonic(), asked.seed * 10**6, 0
         while time.monotonic() - start < asked.seconds / len(names):
             (FOUND / f"{name}.last").write_text(f"{seed}\n")
-            returned += call(name, known[name], seed)
+            returned += call(name, known[name], seed, countable=asked.countable)
             seed += 1
         sys.stdout.write(f"{name}: {seed - asked.seed * 10**6} calls, {returned} returned\n")
         (FOUND / f"{name}.last").unlink(missing_ok=True)
